@@ -1,0 +1,135 @@
+/**
+ * Builds the program twice: `dist/pine-rsh`, a standalone executable, and `dist/pine-rsh.mjs` for Node.
+ *
+ * The standalone is hardened: as compiled by default it would run a preload named in ./bunfig.toml and load ./.env of
+ * whatever folder a mail client happens to stand in. It is for the baseline CPU, as an illegal instruction would be a
+ * cleartext login in Pine. `dist/pine-rsh.ok` names the machine that has seen it run; the launchers look at that.
+ */
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
+const DIST = join(ROOT, 'dist');
+const require = createRequire(import.meta.url);
+const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+const ssh2Version = JSON.parse(readFileSync(require.resolve('ssh2/package.json'), 'utf8')).version;
+
+function buildInfo(kind) {
+  return JSON.stringify({ version, kind, ssh2: ssh2Version });
+}
+
+/** ssh2 tries optional native code and falls back without it; a build must not depend on a compiler. */
+const noNativeCode = {
+  name: 'no-native-code',
+  setup(build) {
+    build.onResolve({ filter: /\.node$|^cpu-features$/ }, ({ path }) => ({ path, namespace: 'absent' }));
+    build.onLoad({ filter: /.*/, namespace: 'absent' }, ({ path }) => ({
+      contents: `throw new Error(${JSON.stringify(`${path} is not part of this build`)});`,
+    }));
+  },
+};
+
+async function buildNodeBundle() {
+  const { build } = await import('esbuild');
+  await build({
+    entryPoints: [join(ROOT, 'src', 'main.ts')],
+    outfile: join(DIST, 'pine-rsh.mjs'),
+    bundle: true,
+    platform: 'node',
+    target: 'node20',
+    format: 'esm',
+    minifySyntax: true,
+    minifyWhitespace: true,
+    legalComments: 'none',
+    // ssh2 looks for a Windows program beside itself, and a module with its WebAssembly inside for its folder.
+    define: { PINE_RSH_BUILD: buildInfo('node bundle'), __dirname: '"/"' },
+    plugins: [noNativeCode],
+    // CommonJS inside an ES module still asks for `require`; --version of a bundle must not look for files.
+    banner: {
+      js: '#!/usr/bin/env node\nimport{createRequire as pineRshRequire}from"node:module";const require=pineRshRequire(import.meta.url);',
+    },
+    logLevel: 'warning',
+  });
+  writeFileSync(join(DIST, 'pine-rshctl.mjs'), '#!/usr/bin/env node\nimport "./pine-rsh.mjs";\n');
+  for (const name of ['pine-rsh.mjs', 'pine-rshctl.mjs']) chmodSync(join(DIST, name), 0o755);
+}
+
+/** The compiler and the runtime to embed; undefined where this platform has none. */
+function findBun() {
+  const packageOf = (name) => join(ROOT, 'node_modules', '@oven', name, 'bin', 'bun');
+  const arch = process.arch === 'arm64' ? 'aarch64' : process.arch;
+  const musl = process.platform === 'linux' && !process.report.getReport().header.glibcVersionRuntime;
+  const own = packageOf(`bun-${process.platform}-${arch}${musl ? '-musl' : ''}`);
+  if (!existsSync(own)) return undefined;
+  const baseline = packageOf('bun-linux-x64-baseline');
+  const runtime = existsSync(baseline) && process.platform === 'linux' && !musl ? baseline : own;
+  return { compiler: runtime, runtime };
+}
+
+function buildStandalone() {
+  for (const name of ['pine-rsh', 'pine-rshctl', 'pine-rsh.ok']) rmSync(join(DIST, name), { force: true });
+  const bun = findBun();
+  if (bun === undefined) {
+    console.log(`build: no standalone for ${process.platform}-${process.arch}; the Node bundle serves`);
+    return;
+  }
+  for (const path of [bun.compiler, bun.runtime]) chmodSync(path, 0o755);
+  const made = join(DIST, 'pine-rsh.new');
+  execFileSync(
+    bun.compiler,
+    [
+      'build',
+      join(ROOT, 'src', 'main.ts'),
+      '--compile',
+      `--compile-executable-path=${bun.runtime}`,
+      '--no-compile-autoload-dotenv',
+      '--no-compile-autoload-bunfig',
+      '--no-compile-autoload-tsconfig',
+      '--no-compile-autoload-package-json',
+      '--bytecode',
+      '--format=esm',
+      '--minify-syntax',
+      '--minify-whitespace',
+      '--sourcemap=none',
+      `--define=PINE_RSH_BUILD=${buildInfo('standalone')}`,
+      '--external=cpu-features',
+      '--external=*.node',
+      '--outfile',
+      made,
+    ],
+    { cwd: DIST, stdio: ['ignore', 'ignore', 'inherit'] },
+  );
+  renameSync(made, join(DIST, 'pine-rsh'));
+  symlinkSync('pine-rsh', join(DIST, 'pine-rshctl'));
+  const seen = spawnSync(join(DIST, 'pine-rsh'), ['--version'], { encoding: 'utf8' });
+  if (seen.status !== 0 || !seen.stdout.startsWith(`pine-rsh ${version} `)) {
+    console.log('build: the standalone does not run on this machine; the Node bundle serves');
+    return;
+  }
+  writeFileSync(join(DIST, 'pine-rsh.ok'), `${machineId()}\n`);
+}
+
+/** As the launchers read it: the first line of /etc/machine-id, empty where there is none. */
+function machineId() {
+  try {
+    return readFileSync('/etc/machine-id', 'utf8').split('\n')[0].trim();
+  } catch {
+    return '';
+  }
+}
+
+mkdirSync(DIST, { recursive: true });
+await buildNodeBundle();
+buildStandalone();
