@@ -1,0 +1,279 @@
+/**
+ * The one error class of the program and all its wording.
+ *
+ * A failure is a code, the facts that fill its sentence, and a hint. The sentence says what happened, the hint
+ * what to do about it; both are lower case and without a full stop, because they end up behind a prefix: in an
+ * IMAP alert (`pine-rsh: work: SENTENCE; HINT`), on a terminal and in the log.
+ *
+ * `{name}` in a sentence is a fact. The compiler checks that whoever raises a failure gives exactly the facts its
+ * sentence and hint mention. No fact may hold a secret. Facts may hold what a remote said: whoever shows a
+ * failure escapes it for its medium (`imap/refusal.ts`, `terminal-text.ts`).
+ *
+ * `sysexit` is the status a sendmail would give (sysexits.h): 64 usage, 69 unavailable, 70 software, 75 may pass,
+ * 77 refused, 78 configuration. Everyone else gets 255, as from ssh(1) and rsh(1).
+ */
+
+const REASONS = {
+  // ---- the command line -------------------------------------------------------------------------------------
+  usage: { text: '{problem}', hint: 'see pine-rsh --help', sysexit: 64 },
+  'host-name-refused': {
+    text: 'host name {host} is refused: {why}',
+    hint: 'a host is letters, digits and . _ - + : % only',
+    sysexit: 64,
+  },
+  'user-name-refused': {
+    text: 'user name {user} is refused: {why}',
+    hint: 'a user is letters, digits and . _ - + : % only',
+    sysexit: 64,
+  },
+  'mail-stream-words': {
+    text: 'unexpected word {word} after the host in a mail stream',
+    hint: 'look for blanks in the folder name, such as /user="a b"',
+    sysexit: 64,
+  },
+  'unmanaged-denied': {
+    text: '{host} is no alias and UNMANAGED=deny',
+    hint: 'create {file} or remove UNMANAGED=deny from defaults.env',
+    sysexit: 78,
+  },
+  'no-command-on-terminal': {
+    text: 'an imapd on a terminal is of no use to a person',
+    hint: 'give a command, or open {host} in a mail client; pine-rshctl show {host} prints the alias',
+    sysexit: 64,
+  },
+
+  // ---- alias files --------------------------------------------------------------------------------------------
+  'file-unreadable': { text: '{file}: {why}', hint: 'make it readable: {remedy}', sysexit: 78 },
+  'file-untrusted': { text: '{file}: {why}', hint: 'run: {remedy}', sysexit: 78 },
+  'file-unusable': { text: '{file}: {why}', hint: '{remedy}', sysexit: 78 },
+  'alias-syntax': { text: '{file}:{line}: {problem}', hint: '{remedy}', sysexit: 78 },
+  'alias-ambiguous': {
+    text: '{host} is an alias in both {first} and {second}',
+    hint: 'rename one of them, or remove the name from its ALIASES',
+    sysexit: 78,
+  },
+  'alias-missing': { text: 'no alias {host}', hint: '{remedy}', sysexit: 78 },
+
+  // ---- reaching the host --------------------------------------------------------------------------------------
+  'dns-failed': {
+    text: 'no address found for {host} ({why})',
+    hint: 'check HOSTNAME and the network',
+    sysexit: 75,
+  },
+  'tcp-refused': {
+    text: '{address} refused the connection',
+    hint: 'check that sshd runs there and that PORT is right',
+    sysexit: 75,
+  },
+  'tcp-failed': { text: 'cannot connect to {address} ({why})', hint: 'check the network', sysexit: 75 },
+  'connect-timeout': {
+    text: 'no answer from {address} within {seconds} s ({stage})',
+    hint: 'check the network, or raise CONNECT_TIMEOUT',
+    sysexit: 75,
+  },
+  'connect-timeout-recent': {
+    text: '{address} did not answer {ago} s ago',
+    hint: 'it is tried again in {wait} s',
+    sysexit: 75,
+  },
+  'not-ssh': {
+    text: '{address} does not speak SSH ({why})',
+    hint: 'check HOSTNAME and PORT',
+    sysexit: 78,
+  },
+  'no-common-algorithm': {
+    text: 'no common {kind} algorithm with {address}: it offers {theirs}, we offer {ours}',
+    hint: 'TRANSPORT=openssh uses the algorithms of the system ssh',
+    sysexit: 78,
+  },
+  'connection-lost': {
+    text: 'connection to {address} lost ({why})',
+    hint: 'try again; pine-rshctl log shows more',
+    sysexit: 75,
+  },
+
+  // ---- host keys ----------------------------------------------------------------------------------------------
+  'host-key-unknown': {
+    text: 'host key of {host} is not known: {type} {fingerprint}',
+    hint: 'run: pine-rshctl trust {alias}',
+    sysexit: 77,
+  },
+  'host-key-changed': {
+    text: 'host key of {host} changed: it sent {type} {fingerprint}, {place} holds another',
+    hint: 'if that is expected run: pine-rshctl trust {alias}',
+    sysexit: 77,
+  },
+  'host-key-revoked': {
+    text: 'host key of {host} is revoked by {place}',
+    hint: 'do not use this host before its administrator has explained it',
+    sysexit: 77,
+  },
+  'host-key-pin': {
+    text: 'host key of {host} is {fingerprint}, not the one in HOST_KEY_FINGERPRINT',
+    hint: 'ask the administrator before changing HOST_KEY_FINGERPRINT',
+    sysexit: 77,
+  },
+
+  // ---- logging in ---------------------------------------------------------------------------------------------
+  'identity-missing': {
+    text: 'key file {file} does not exist',
+    hint: 'check IDENTITY_FILE',
+    sysexit: 78,
+  },
+  'identity-public': {
+    text: '{file} is a public key',
+    hint: 'IDENTITY_FILE names the private key: {remedy}',
+    sysexit: 78,
+  },
+  'identity-not-a-key': { text: '{file} is not a private key', hint: 'check IDENTITY_FILE', sysexit: 78 },
+  'identity-unsupported': {
+    text: 'key {file} cannot be used ({why})',
+    hint: 'convert it with ssh-keygen -p -f {file}, load it into ssh-agent, or set TRANSPORT=openssh',
+    sysexit: 78,
+  },
+  'identity-encrypted': {
+    text: 'key {file} needs a passphrase',
+    hint: 'load it with ssh-add, set PASSPHRASE_COMMAND, or run: pine-rshctl connect {alias}',
+    sysexit: 77,
+  },
+  'identity-passphrase': {
+    text: 'the passphrase for {file} is wrong',
+    hint: 'check PASSPHRASE_COMMAND',
+    sysexit: 77,
+  },
+  'no-identity': {
+    text: 'no key to log in with as {user}: {tried}',
+    hint: 'set IDENTITY_FILE or load a key with ssh-add',
+    sysexit: 78,
+  },
+  'login-refused': {
+    text: '{address} accepted no key for {user}; tried {tried}; it wants {wants}',
+    hint: 'add the public key to ~/.ssh/authorized_keys there',
+    sysexit: 77,
+  },
+
+  // ---- the remote command -------------------------------------------------------------------------------------
+  'exec-refused': {
+    text: '{address} refused to run a command ({why})',
+    hint: 'check the forced command of the key and the limits of sshd there',
+    sysexit: 77,
+  },
+  'forward-refused': {
+    text: '{address} refused to connect to {target} ({why})',
+    hint: 'check AllowTcpForwarding and permitopen there',
+    sysexit: 77,
+  },
+  'imapd-missing': {
+    text: 'no imapd found on {host} ({command})',
+    hint: 'set IMAPD to the path of an imapd that greets with PREAUTH',
+    sysexit: 78,
+  },
+  'imapd-ended': {
+    text: 'imapd on {host} ended before its greeting ({how}){said}',
+    hint: 'run it by hand: ssh {host} exec {command}',
+    sysexit: 75,
+  },
+  'imapd-not-preauth': {
+    text: 'imapd on {host} wants a login (it said {greeting})',
+    hint: 'set IMAPD to an imapd that greets with PREAUTH, such as /usr/lib/dovecot/imap',
+    sysexit: 78,
+  },
+  'imapd-bye': { text: 'imapd on {host} refused: {greeting}', hint: 'ask its administrator', sysexit: 75 },
+  'imapd-noise': {
+    text: '{bytes} bytes and no IMAP greeting from {host}; first: {sample}',
+    hint: 'silence the login scripts there, or check IMAPD',
+    sysexit: 78,
+  },
+  'imapd-silent': {
+    text: 'no greeting from imapd on {host} within {seconds} s',
+    hint: 'run it by hand: ssh {host} exec {command}',
+    sysexit: 75,
+  },
+
+  // ---- commands for people ------------------------------------------------------------------------------------
+  'alpine-missing': {
+    text: 'alpine is not installed',
+    hint: 'leave out --alpine, or install the package alpine',
+    sysexit: 69,
+  },
+  'demo-failed': { text: 'the demo failed: {what}', hint: 'its log follows', sysexit: 70 },
+  'no-terminal': { text: '{what} needs a terminal', hint: '{remedy}', sysexit: 64 },
+  'program-path-unusable': {
+    text: 'Pine cannot run {path} as rsh-path',
+    hint: 'put a link to it where the path holds neither blanks nor $ nor quotes, and run pine-rshctl by a link beside it',
+    sysexit: 78,
+  },
+
+  // ---- this machine -------------------------------------------------------------------------------------------
+  'out-of-resources': {
+    text: 'this machine is out of {what} ({why})',
+    hint: 'close programs or raise the limit, then try again',
+    sysexit: 75,
+  },
+  internal: { text: 'internal error: {what}', hint: 'pine-rshctl log has the details', sysexit: 70 },
+} as const satisfies Record<string, { text: string; hint: string; sysexit: number }>;
+
+/** Every way in which pine-rsh can fail. */
+export type FailureCode = keyof typeof REASONS;
+
+type Placeholders<S extends string> = S extends `${string}{${infer Name}}${infer Rest}`
+  ? Name | Placeholders<Rest>
+  : never;
+
+/** The facts that the sentence and the hint of `C` mention. */
+export type FailureFacts<C extends FailureCode> = Record<
+  Placeholders<(typeof REASONS)[C]['text']> | Placeholders<(typeof REASONS)[C]['hint']>,
+  string | number
+>;
+
+/** All codes with their wording as written in the table; for tests and documentation. */
+export const FAILURE_REASONS: Readonly<
+  Record<FailureCode, { readonly text: string; readonly hint: string; readonly sysexit: number }>
+> = REASONS;
+
+function fill(template: string, facts: Readonly<Record<string, string | number>>): string {
+  return template.replace(/\{(\w+)\}/g, (_, name: string) => String(facts[name] ?? `{${name}}`));
+}
+
+/** An expected failure: `message` is the sentence, `hint` the cure. Bugs stay plain `Error`s and keep their stack. */
+export class Failure<C extends FailureCode = FailureCode> extends Error {
+  readonly code: C;
+  readonly facts: Readonly<Record<string, string | number>>;
+  readonly hint: string;
+  /** sysexits.h status, for callers that act as a sendmail. */
+  readonly sysexit: number;
+
+  constructor(code: C, facts: FailureFacts<C>, options?: { cause?: unknown }) {
+    const reason = REASONS[code];
+    super(fill(reason.text, facts), options);
+    this.name = 'Failure';
+    this.code = code;
+    this.facts = facts;
+    this.hint = fill(reason.hint, facts);
+    this.sysexit = reason.sysexit;
+  }
+}
+
+/** Exit status of pine-rsh for its own failures (rsh and ssh use the same). */
+export const EXIT_FAILURE = 255;
+
+/** Turns whatever was thrown into a `Failure`; descriptors and memory that ran out get their own reason. */
+export function toFailure(thrown: unknown): Failure {
+  if (thrown instanceof Failure) return thrown;
+  const code = errnoOf(thrown);
+  const why = code ?? 'unknown';
+  if (code === 'EMFILE' || code === 'ENFILE') {
+    return new Failure('out-of-resources', { what: 'file descriptors', why }, { cause: thrown });
+  }
+  if (code === 'ENOMEM' || code === 'EAGAIN') {
+    return new Failure('out-of-resources', { what: 'memory or processes', why }, { cause: thrown });
+  }
+  const what = thrown instanceof Error ? thrown.message : String(thrown);
+  return new Failure('internal', { what }, { cause: thrown });
+}
+
+/** The `code` of a system error (`ENOENT`, ...), if `thrown` is one. */
+export function errnoOf(thrown: unknown): string | undefined {
+  if (typeof thrown !== 'object' || thrown === null || !('code' in thrown)) return undefined;
+  return typeof thrown.code === 'string' ? thrown.code : undefined;
+}

@@ -1,0 +1,61 @@
+/**
+ * The environment and the platform's folders, read once into one frozen object. The only reader of `process.env`.
+ *
+ * Folders follow the XDG Base Directory Specification; a relative path in a variable is ignored, as it demands.
+ */
+import { isAbsolute, join } from 'node:path';
+import { readAccount } from './account.ts';
+
+/** What the program knows about where it runs. All paths are absolute. */
+export interface Settings {
+  readonly uid: number;
+  /** The local login name from the password database; Pine passes it when a folder has no `/user=`. */
+  readonly loginName: string;
+  readonly home: string;
+  /** Holds `hosts/` and `defaults.env`; the user's first. */
+  readonly configDirs: readonly [user: string, system: string];
+  readonly stateDir: string;
+  /** Where the broker's sockets may live, best first. */
+  readonly runtimeDirs: readonly string[];
+  /** ssh-agent's socket (SSH_AUTH_SOCK). */
+  readonly agentSocket: string | undefined;
+  readonly path: string;
+  readonly noColor: boolean;
+  /** TERM of the person's terminal, '' without one. */
+  readonly term: string;
+}
+
+/** Reads the environment (`env` is `process.env` but in tests). */
+export function readSettings(env: Readonly<Record<string, string | undefined>> = process.env): Settings {
+  const account = readAccount();
+  const folder = (name: string): string | undefined => {
+    const value = env[name];
+    return value !== undefined && isAbsolute(value) ? value : undefined;
+  };
+  const home = folder('HOME') ?? account.home;
+  const runtime = folder('PINE_RSH_RUNTIME_DIR');
+  const xdgRuntime = folder('XDG_RUNTIME_DIR');
+  return Object.freeze({
+    uid: account.uid,
+    loginName: account.name,
+    home,
+    configDirs: [
+      folder('PINE_RSH_CONFIG_DIR') ?? join(folder('XDG_CONFIG_HOME') ?? join(home, '.config'), 'pine-rsh'),
+      '/etc/pine-rsh',
+    ] as const,
+    stateDir:
+      folder('PINE_RSH_STATE_DIR') ??
+      join(folder('XDG_STATE_HOME') ?? join(home, '.local', 'state'), 'pine-rsh'),
+    runtimeDirs:
+      runtime !== undefined
+        ? [runtime]
+        : [
+            ...(xdgRuntime !== undefined ? [join(xdgRuntime, 'pine-rsh')] : []),
+            `/tmp/pine-rsh-${account.uid}`,
+          ],
+    agentSocket: folder('SSH_AUTH_SOCK'),
+    path: env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin',
+    noColor: (env['NO_COLOR'] ?? '') !== '',
+    term: env['TERM'] ?? '',
+  });
+}

@@ -1,0 +1,126 @@
+/**
+ * Makes untrusted text safe for a terminal and fits text into its columns.
+ *
+ * What a remote host, a message or a file name says may hold escape sequences that move the cursor, set the title
+ * or answer on the keyboard, and characters that reorder or hide what stands beside them (Unicode TR 36, "bidi
+ * override" and "invisible characters"). They are shown, not obeyed.
+ */
+
+/**
+ * Controls (C0, DEL, C1), formats (bidi controls, invisible characters, tags), line and paragraph separators, lone
+ * surrogates. The two joiners stay: scripts and emoji need them, and alone they do nothing.
+ */
+const UNSAFE = /(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
+
+/** One well-formed UTF-8 sequence beyond ASCII (RFC 3629 section 4), each byte as one latin-1 character. */
+const UTF8_SEQUENCE =
+  /[\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]|[\xe1-\xec\xee\xef][\x80-\xbf]{2}|\xed[\x80-\x9f][\x80-\xbf]|\xf0[\x90-\xbf][\x80-\xbf]{2}|[\xf1-\xf3][\x80-\xbf]{3}|\xf4[\x80-\x8f][\x80-\xbf]{2}/y;
+
+/**
+ * Makes every unsafe character visible: `\x1b` below U+0100, `\u{202e}` above, `\xff` for a byte that is not UTF-8.
+ * Line feeds and tabs count as unsafe: whoever shows several lines splits them first.
+ */
+export function escapeForTerminal(text: string | Uint8Array): string {
+  if (typeof text === 'string') return escapeCharacters(text);
+  const bytes = Buffer.from(text.buffer, text.byteOffset, text.byteLength).toString('latin1');
+  let out = '';
+  let run = 0;
+  for (let at = 0; at < bytes.length; ) {
+    if (bytes.charCodeAt(at) < 0x80) {
+      at++;
+      continue;
+    }
+    UTF8_SEQUENCE.lastIndex = at;
+    const length = UTF8_SEQUENCE.exec(bytes)?.[0].length;
+    if (length !== undefined) {
+      at += length;
+      continue;
+    }
+    out += decodeRun(bytes.slice(run, at)) + hexByte(bytes.charCodeAt(at));
+    at++;
+    run = at;
+  }
+  return out + decodeRun(bytes.slice(run));
+}
+
+function decodeRun(latin1: string): string {
+  return escapeCharacters(Buffer.from(latin1, 'latin1').toString('utf8'));
+}
+
+function escapeCharacters(text: string): string {
+  return text.replace(UNSAFE, (character) => {
+    const point = character.codePointAt(0) ?? 0;
+    return point < 0x100 ? hexByte(point) : `\\u{${point.toString(16)}}`;
+  });
+}
+
+function hexByte(byte: number): string {
+  return `\\x${byte.toString(16).padStart(2, '0')}`;
+}
+
+const NO_WIDTH = /^[\p{M}\p{Cf}\u1160-\u11ff]$/u;
+const DOUBLE_WIDTH =
+  /^[\p{Emoji_Presentation}\p{Script=Han}\p{Script=Hangul}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Bopomofo}\u3000-\u303e\uff01-\uff60\uffe0-\uffe6]$/u;
+
+/** How many columns `text` takes: near enough to wcwidth(3) to keep a table straight. */
+export function displayWidth(text: string): number {
+  let width = 0;
+  for (const character of text) {
+    if (character >= ' ' && character <= '~') width += 1;
+    else if (!NO_WIDTH.test(character)) width += DOUBLE_WIDTH.test(character) ? 2 : 1;
+  }
+  return width;
+}
+
+/** Fills `text` up with blanks to `width` columns; a longer text stays as it is. */
+export function padText(text: string, width: number): string {
+  return text + ' '.repeat(Math.max(0, width - displayWidth(text)));
+}
+
+/** Cuts `text` to `width` columns; a cut one ends in `~`, which every terminal and charset has. */
+export function clipText(text: string, width: number): string {
+  if (displayWidth(text) <= width) return text;
+  return width < 1 ? '' : `${takeColumns(text, width - 1)}~`;
+}
+
+/**
+ * Breaks `text` at blanks into lines of at most `width` columns. A word longer than a line is broken after a comma or
+ * a slash, for lists and paths, or else where the line ends, so that no line is ever wider (but for a single character wider than `width`). Never returns an empty list.
+ */
+export function wrapText(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (let word of text.split(/ +/).filter((part) => part !== '')) {
+    if (line !== '' && displayWidth(line) + 1 + displayWidth(word) <= width) {
+      line += ` ${word}`;
+      continue;
+    }
+    if (line !== '') lines.push(line);
+    while (displayWidth(word) > width) {
+      const head = breakWord(word, width);
+      lines.push(head);
+      word = word.slice(head.length);
+    }
+    line = word;
+  }
+  if (line !== '' || lines.length === 0) lines.push(line);
+  return lines;
+}
+
+function breakWord(word: string, width: number): string {
+  const head = takeColumns(word, width) || ([...word][0] ?? '');
+  const end = head.lastIndexOf(',') + 1 || head.lastIndexOf('/') + 1;
+  return end > 0 ? head.slice(0, end) : head;
+}
+
+function takeColumns(text: string, width: number): string {
+  let taken = '';
+  let used = 0;
+  for (const character of text) {
+    const wide = displayWidth(character);
+    if (used + wide > width) break;
+    taken += character;
+    used += wide;
+  }
+  return taken;
+}
