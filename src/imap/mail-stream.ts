@@ -1,0 +1,143 @@
+/**
+ * Is this session a mail stream, and what is run for it? A mail stream gets the greeting guard and the refusal, and
+ * nothing but IMAP ever reaches its output; everything else is plain exec, byte for byte as with rsh.
+ */
+import { type Invocation, isImapDaemonWord } from '../argv.ts';
+import { Failure } from '../errors.ts';
+import { C_CLIENT_MAX_WORDS } from '../limits.ts';
+
+export type SessionKind =
+  /** `command` is undefined where the alias's IMAPD is to run. */
+  | { readonly kind: 'mail'; readonly command: string | undefined }
+  | { readonly kind: 'exec'; readonly command: string }
+  | { readonly kind: 'subsystem'; readonly command: string }
+  | { readonly kind: 'forward' };
+
+/** What only main knows about the descriptors. */
+export interface CallerHints {
+  /** fd 1 and fd 2 are one file, as c-client makes them. */
+  readonly sharedOutput: boolean;
+}
+
+/**
+ * Tells mail streams from plain exec. Needs no alias, so that failures of the alias can be answered in IMAP;
+ * `imapd` is the alias's IMAPD once it is known, since a COMMAND that equals it is a mail stream too.
+ */
+export function isMailStream(words: readonly string[], imapd?: string): boolean {
+  const command = withoutExec(splitWords(words));
+  if (command.length === 0) return true;
+  if (
+    imapd !== undefined &&
+    imapd !== 'auto' &&
+    command.join(' ') === withoutExec(splitWords([imapd])).join(' ')
+  )
+    return true;
+  const [word] = command;
+  return command.length === 1 && word !== undefined && isImapdPath(word);
+}
+
+/**
+ * True if argv looks like a mail stream that something was slipped into: it ends as c-client ends it
+ * (`exec /etc/rimapd`), but words stand before. Such a session is refused, and in IMAP.
+ */
+export function looksLikeMailStream(args: readonly string[]): boolean {
+  const words = splitWords(args);
+  const last = words.at(-1);
+  if (last === undefined) return false;
+  return isImapDaemonWord(last) || (words.at(-2) === 'exec' && isImapdPath(last));
+}
+
+/**
+ * Decides what to run.
+ *
+ * @throws {Failure} `mail-stream-words` for anything but one `-l USER` between HOST and the command of a mail stream
+ */
+export function classifySession(
+  invocation: Invocation,
+  args: readonly string[],
+  hints: CallerHints,
+  imapd?: string,
+): SessionKind {
+  const { words, forward, subsystem, optionsAfterHost } = invocation;
+  const mail = isMailStream(words, imapd) && !(words.length === 0 && forward !== undefined);
+  if (mail) {
+    const odd = optionsAfterHost[0] ?? (subsystem ? '-s' : forward !== undefined ? '-W' : undefined);
+    if (odd !== undefined) throw new Failure('mail-stream-words', { word: odd });
+    return { kind: 'mail', command: commandAsGiven(words, imapd) };
+  }
+  if (looksLikeMailStream(words) && splitWords(words).length > 1) {
+    throw new Failure('mail-stream-words', { word: splitWords(words)[0] ?? '' });
+  }
+  if (looksCutByCClient(invocation, args, hints)) {
+    throw new Failure('mail-stream-words', { word: words[0] ?? '' });
+  }
+  if (forward !== undefined) return { kind: 'forward' };
+  const command = words.join(' ');
+  return { kind: subsystem ? 'subsystem' : 'exec', command };
+}
+
+/**
+ * c-client hands over at most 19 words: a user name of 17 blank-separated words pushes `exec /etc/rimapd` off the end
+ * and would leave a command of the folder name's choosing. Such a call cannot be told from a real one by its words
+ * alone, so the shape counts: exactly 19 words, `-l` right behind HOST, both outputs on one pipe.
+ */
+function looksCutByCClient(invocation: Invocation, args: readonly string[], hints: CallerHints): boolean {
+  if (!hints.sharedOutput || args.length !== C_CLIENT_MAX_WORDS) return false;
+  const host = args.findIndex((word) => word === invocation.host || word.endsWith(`@${invocation.host}`));
+  return host !== -1 && args[host + 1] === '-l';
+}
+
+function splitWords(words: readonly string[]): string[] {
+  return words
+    .join(' ')
+    .split(' ')
+    .filter((word) => word !== '');
+}
+
+function withoutExec(words: string[]): string[] {
+  return words[0] === 'exec' ? words.slice(1) : words;
+}
+
+/** rimapd, imapd by any path, or Dovecot's imap by its path. */
+function isImapdPath(word: string): boolean {
+  return isImapDaemonWord(word) || /^\/(?:[\w.+-]+\/)*dovecot\/imap$/.test(word);
+}
+
+/** A bare /etc/rimapd, rimapd or imapd stands for "the imapd of that host"; another path is meant as written. */
+function commandAsGiven(words: readonly string[], imapd: string | undefined): string | undefined {
+  const [word] = withoutExec(splitWords(words));
+  if (word === undefined || word === '/etc/rimapd' || word === 'rimapd' || word === 'imapd') return undefined;
+  const command = words.join(' ');
+  return imapd !== undefined && command === imapd ? undefined : command;
+}
+
+/** Where an imapd that greets with PREAUTH is found: the classical name first, then Dovecot's and UW imapd's. */
+export const IMAPD_PLACES: readonly string[] = [
+  '/etc/rimapd',
+  '/usr/lib/dovecot/imap',
+  '/usr/libexec/dovecot/imap',
+  '/usr/local/lib/dovecot/imap',
+  '/usr/local/libexec/dovecot/imap',
+  '/opt/homebrew/libexec/dovecot/imap',
+  '/usr/pkg/libexec/dovecot/imap',
+  '/usr/sbin/imapd',
+  '/usr/local/sbin/imapd',
+  '/usr/libexec/imapd',
+  '/usr/local/libexec/imapd',
+  '/usr/lib/imapd',
+];
+
+/** The shell's own status for "not found" (POSIX.1 XCU 2.8.2); the script for `auto` uses it too. */
+export const STATUS_NOT_FOUND = 127;
+/** The shell's own status for "found, not executable". */
+export const STATUS_NOT_EXECUTABLE = 126;
+
+/**
+ * The command line that starts the imapd. For `auto` one `exec /bin/sh -c '...'`, which every login shell can start:
+ * csh expands `!` and fish a backslash even inside single quotes, so the script has neither, and no newline.
+ */
+export function imapdCommand(imapd: string): string {
+  if (imapd !== 'auto') return /[\s;|&<>()$`"']/.test(imapd) ? imapd : `exec ${imapd}`;
+  const places = IMAPD_PLACES.join(' ');
+  return `exec /bin/sh -c 'for i in ${places}; do if test -f $i && test -x $i; then exec $i; fi; done; exit ${STATUS_NOT_FOUND}'`;
+}

@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { type Invocation, parseArgv } from '../../src/argv.ts';
+import { Failure } from '../../src/errors.ts';
+import {
+  classifySession,
+  IMAPD_PLACES,
+  imapdCommand,
+  isMailStream,
+  looksLikeMailStream,
+  type SessionKind,
+} from '../../src/imap/mail-stream.ts';
+
+function classify(args: string[], imapd = 'auto', sharedOutput = true): SessionKind {
+  const parsed = parseArgv(args) as { invocation: Invocation };
+  return classifySession(parsed.invocation, args, { sharedOutput }, imapd);
+}
+
+describe('a mail stream', () => {
+  for (const [command, replaced] of [
+    ['', true],
+    ['exec /etc/rimapd', true],
+    ['/etc/rimapd', true],
+    ['rimapd', true],
+    ['imapd', true],
+    ['exec /usr/sbin/imapd', false],
+    ['exec /opt/mail/rimapd', false],
+    ['/usr/lib/dovecot/imap', false],
+    ['exec /usr/local/libexec/dovecot/imap', false],
+  ] as const) {
+    it(`is ${command === '' ? 'a call without COMMAND' : command}`, () => {
+      const words = command.split(' ').filter(Boolean);
+      const session = classify(['work', '-l', 'pat', ...words]);
+      assert.deepEqual(session, { kind: 'mail', command: replaced ? undefined : command });
+    });
+  }
+
+  it('is what equals IMAPD', () => {
+    assert.equal(isMailStream(['exec', 'my-imap', '--preauth'], 'exec my-imap --preauth'), true);
+    assert.deepEqual(classify(['work', 'my-imap', '--preauth'], 'exec my-imap --preauth').kind, 'mail');
+  });
+
+  for (const command of [
+    'ls',
+    'imapd-stats',
+    'exec cat',
+    '/bin/imap',
+    'rimapd; rm -rf x',
+    'imapd 2>/dev/null',
+  ]) {
+    it(`is not ${command}`, () => {
+      assert.equal(classify(['work', ...command.split(' ')]).kind, 'exec');
+    });
+  }
+
+  for (const [title, args] of [
+    ['words of a user name with blanks', ['work', '-l', 'a', 'b', 'exec', '/etc/rimapd']],
+    ['an option from a user name', ['work', '-l', 'a', '-oProxyCommand=evil', 'exec', '/etc/rimapd']],
+    ['a second user', ['work', '-l', 'a', '-l', 'root', 'exec', '/etc/rimapd']],
+    ['a port from a user name', ['work', '-l', 'a', '-p', '23', 'exec', '/etc/rimapd']],
+    ['a command before rimapd', ['work', '-l', 'a', 'rm', '-rf', 'x', ';', 'exec', '/etc/rimapd']],
+    ['a second rimapd', ['work', '-l', 'a', '/tmp/rimapd', 'exec', '/etc/rimapd']],
+    ['-s', ['-s', 'work', 'exec', '/etc/rimapd']],
+    ['-W', ['-W', 'x:1', 'work', 'exec', '/etc/rimapd']],
+    ['-- after HOST', ['work', '--', 'exec', '/etc/rimapd']],
+    [
+      'a command whose rimapd fell off the end of the 19 words of c-client',
+      ['work', '-l', 'a', 'sh', '-c', 'evil', ...Array.from({ length: 13 }, () => ':')],
+    ],
+  ] as const) {
+    it(`refuses ${title}`, () => {
+      assert.throws(
+        () => classify([...args]),
+        (error) => error instanceof Failure && error.code === 'mail-stream-words',
+      );
+    });
+  }
+
+  it('lets a person run 19 words when the outputs are apart', () => {
+    const words = Array.from({ length: 16 }, () => 'x');
+    assert.equal(classify(['work', '-l', 'a', ...words], 'auto', false).kind, 'exec');
+  });
+
+  it('is recognised by its end while argv is still unread', () => {
+    assert.equal(looksLikeMailStream(['-oX', '-l', 'a b', 'exec', '/etc/rimapd']), true);
+    assert.equal(looksLikeMailStream(['work', 'exec', '/usr/lib/dovecot/imap']), true);
+    assert.equal(looksLikeMailStream(['work', 'ls']), false);
+    assert.equal(looksLikeMailStream([]), false);
+  });
+});
+
+describe('the command that starts imapd', () => {
+  it('is exec and the path for a plain IMAPD, the text itself for a command line', () => {
+    assert.equal(imapdCommand('/usr/lib/dovecot/imap'), 'exec /usr/lib/dovecot/imap');
+    assert.equal(imapdCommand('exec env A=b imapd'), 'exec env A=b imapd');
+  });
+
+  it('needs no more than what every login shell takes literally inside single quotes', () => {
+    const script = /^exec \/bin\/sh -c '([^']*)'$/.exec(imapdCommand('auto'))?.[1];
+    assert.ok(script);
+    // csh expands `!`, fish the backslash, and neither takes a newline.
+    assert.doesNotMatch(script, /[!\\\n]/);
+    for (const place of IMAPD_PLACES) assert.ok(script.includes(place));
+  });
+});
