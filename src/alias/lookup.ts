@@ -1,0 +1,136 @@
+/**
+ * Which alias is meant by the host a mail client asked for.
+ *
+ * In the user's folder, then in the system's: `hosts/USER@HOST.env`, `hosts/HOST.env`, the file whose ALIASES names
+ * HOST. The case of names does not count, but a file whose name is in lower case is found without reading the folder:
+ * this runs before every mail folder opens.
+ *
+ * A host is "not managed" only if that is certain. Whatever could have named it and cannot be read makes the lookup
+ * fail: the caller of an unmanaged host may go on to an unprotected login.
+ */
+import { Failure } from '../errors.ts';
+import { matchHostList } from '../host-pattern.ts';
+import { NAME_MAX } from '../limits.ts';
+import type { Settings } from '../settings.ts';
+import type { Alias } from './alias.ts';
+import { type AliasFile, readAliasFile } from './alias-file.ts';
+import { type AliasStem, aliasFile, hostsFolder, readAliasStems, readConfigFolder } from './config-folder.ts';
+import { type AliasMatch, type AliasQuery, resolveAlias } from './resolve.ts';
+
+export type { AliasQuery } from './resolve.ts';
+
+export type AliasLookup =
+  | { readonly kind: 'managed'; readonly alias: Alias }
+  /** `deny`: UNMANAGED=deny; `file`: the alias file that would make the host managed. */
+  | { readonly kind: 'unmanaged'; readonly deny: boolean; readonly file: string };
+
+/** What a lookup needs to know about this machine. */
+export type AliasSettings = Pick<Settings, 'uid' | 'home' | 'loginName' | 'configDirs'>;
+
+/**
+ * Finds and resolves the alias for a host.
+ *
+ * @throws {Failure} every code of the group "alias files": the host is managed, or may be, and cannot be served;
+ *   `usage` for a bad `-o`
+ */
+export function lookupAlias(settings: AliasSettings, query: AliasQuery): AliasLookup {
+  checkNames(query);
+  const folders = settings.configDirs.map((folder) => readConfigFolder(folder, settings));
+  const defaults = folders.flatMap((folder) => folder?.defaults ?? []);
+  for (const folder of folders) {
+    if (folder?.hosts === undefined) continue;
+    const match = findAlias(folder.hosts, query, settings);
+    if (match !== undefined) {
+      return { kind: 'managed', alias: resolveAlias(match, defaults, query, settings) };
+    }
+  }
+  const unmanaged = defaults.find(({ values }) => values.has('UNMANAGED'))?.values.get('UNMANAGED');
+  const file = aliasFile(hostsFolder(settings.configDirs[0]), query.host.toLowerCase());
+  return { kind: 'unmanaged', deny: unmanaged === 'deny', file };
+}
+
+/** argv has checked them already; they become file names here, so that nobody may forget to. */
+function checkNames({ host, user }: AliasQuery): void {
+  const why = 'it cannot be a file name';
+  if (!isName(host)) throw new Failure('host-name-refused', { host: 'given', why });
+  if (user !== undefined && !isName(user)) throw new Failure('user-name-refused', { user: 'given', why });
+}
+
+function isName(name: string): boolean {
+  return name.length <= NAME_MAX && /^[A-Za-z0-9_+:%][A-Za-z0-9._\-+:%]*$/.test(name);
+}
+
+function findAlias(hosts: string, query: AliasQuery, settings: AliasSettings): AliasMatch | undefined {
+  const host = query.host.toLowerCase();
+  const names = query.user === undefined ? [host] : [`${query.user}@${host}`, host];
+  for (const name of names) {
+    const file = readAliasFile(aliasFile(hosts, name), 'alias', settings);
+    if (file !== undefined) return { name, file, byGlob: false };
+  }
+  // A file for one user can name the host for nobody else.
+  const stems = readAliasStems(hosts).filter(({ user }) => user === undefined || user === query.user);
+  return findByCase(hosts, stems, query, settings) ?? findByPattern(hosts, stems, query, settings);
+}
+
+/** `Work.env` for `work`. */
+function findByCase(
+  hosts: string,
+  stems: readonly AliasStem[],
+  query: AliasQuery,
+  settings: AliasSettings,
+): AliasMatch | undefined {
+  const host = query.host.toLowerCase();
+  const equal = stems.filter((stem) => stem.host.toLowerCase() === host);
+  const forUser = equal.filter(({ user }) => user !== undefined);
+  const [first, second] = forUser.length > 0 ? forUser : equal;
+  if (first === undefined) return undefined;
+  const path = aliasFile(hosts, first.stem);
+  if (second !== undefined) throw ambiguous(query.host, path, aliasFile(hosts, second.stem));
+  const file = readAliasFile(path, 'alias', settings);
+  return file && { name: first.stem, file, byGlob: false };
+}
+
+/** How well ALIASES names a host; a file for the user that was asked for is better than one for all. */
+interface PatternMatch extends AliasMatch {
+  readonly rank: number;
+}
+
+function findByPattern(
+  hosts: string,
+  stems: readonly AliasStem[],
+  query: AliasQuery,
+  settings: AliasSettings,
+): AliasMatch | undefined {
+  let best: PatternMatch | undefined;
+  let rival: PatternMatch | undefined;
+  let broken: unknown;
+  for (const stem of stems) {
+    try {
+      const file = readAliasFile(aliasFile(hosts, stem.stem), 'alias', settings);
+      const match = file && matchFile(stem, file, query.host);
+      if (match === undefined) continue;
+      if (best === undefined || match.rank > best.rank) {
+        best = match;
+        rival = undefined;
+      } else if (match.rank === best.rank) rival ??= match;
+    } catch (error) {
+      broken ??= error;
+    }
+  }
+  // A file that cannot be read may name the host better than a glob does, but not better than by its name.
+  if (broken !== undefined && best?.byGlob !== false) throw broken;
+  if (best !== undefined && rival !== undefined) throw ambiguous(query.host, best.file.file, rival.file.file);
+  return best;
+}
+
+function matchFile({ stem, user }: AliasStem, file: AliasFile, host: string): PatternMatch | undefined {
+  const patterns = file.values.get('ALIASES');
+  if (patterns === undefined || !matchHostList(host, patterns.join(','))) return undefined;
+  const wanted = host.toLowerCase();
+  const byGlob = !patterns.some((pattern) => pattern.toLowerCase() === wanted);
+  return { name: stem, file, byGlob, rank: (byGlob ? 0 : 2) + (user === undefined ? 0 : 1) };
+}
+
+function ambiguous(host: string, first: string, second: string): Failure {
+  return new Failure('alias-ambiguous', { host, first, second });
+}

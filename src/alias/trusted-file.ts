@@ -1,0 +1,198 @@
+/**
+ * Reads the files that decide which host is logged in to and what runs there: alias files, known_hosts, keys. Refuses
+ * what somebody else could have written, before a byte of it is used.
+ *
+ * Free of races: the folders are checked first, the file is opened by its real path without following a link, and
+ * owner, mode and kind are taken from the open descriptor that is then read.
+ */
+import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs';
+import { basename, dirname } from 'node:path';
+import { errnoOf, Failure } from '../errors.ts';
+import {
+  childPath,
+  distrustEntry,
+  distrustPrivacy,
+  explainSystemError,
+  findEntry,
+  findFolder,
+  followLink,
+  type PathFolder,
+  statLink,
+} from './trusted-path.ts';
+
+export { forgetFolders } from './trusted-path.ts';
+
+export interface TrustedFileOptions {
+  /** Files may belong to this user or to root. */
+  readonly uid: number;
+  readonly maxBytes: number;
+}
+
+export interface PrivateFileOptions extends TrustedFileOptions {
+  /** Tells from the content whether it must be private (default: always); a public key need not. */
+  readonly isSecret?: (bytes: Buffer) => boolean;
+}
+
+/** O_NONBLOCK: opening a FIFO must not wait for a writer. */
+const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY;
+
+/** What open(2) says about a link under O_NOFOLLOW: Linux and macOS, FreeBSD. */
+const LINK_ERRORS = ['ELOOP', 'EMLINK'];
+
+/**
+ * Reads a file that nobody else can write to.
+ *
+ * @param path absolute
+ * @throws {Failure} `file-untrusted`, `file-unreadable`, `file-unusable`
+ * @throws an error with code `ENOENT` if there is no such file; a link that points to nothing is a failure
+ */
+export function readTrustedFile(path: string, options: TrustedFileOptions): Buffer {
+  return findTrustedFile(path, options) ?? throwMissing(path);
+}
+
+/** `readTrustedFile`, undefined if there is no such file. */
+export function findTrustedFile(path: string, options: TrustedFileOptions): Buffer | undefined {
+  return readFile(path, options, distrustEntry)?.bytes;
+}
+
+/** `readTrustedFile` for a file that nobody else can read either. */
+export function readPrivateFile(path: string, options: PrivateFileOptions): Buffer {
+  const file = readFile(path, options, distrustEntry) ?? throwMissing(path);
+  if (options.isSecret?.(file.bytes) !== false) {
+    throwIfAny(distrustPrivacy(file.real, file.stats, options.uid));
+  }
+  return file.bytes;
+}
+
+/**
+ * Checks that nobody else can change this file, folder or socket (or what is in it), or replace it.
+ *
+ * @returns its real path
+ * @throws as `readTrustedFile` does
+ */
+export function checkTrusted(path: string, uid: number): string {
+  const entry = findEntry(path, uid) ?? throwMissing(path);
+  throwIfAny(entry.distrust ?? distrustEntry(entry.real, entry.stats, uid));
+  return entry.real;
+}
+
+/** `checkTrusted`, and nobody else can look into it. */
+export function checkPrivate(path: string, uid: number): string {
+  const entry = findEntry(path, uid) ?? throwMissing(path);
+  throwIfAny(entry.distrust ?? distrustPrivacy(entry.real, entry.stats, uid));
+  return entry.real;
+}
+
+/**
+ * The real path of a folder that only we or root can change; undefined if there is none.
+ *
+ * @throws {Failure} `file-untrusted`, `file-unreadable`, `file-unusable` (not a folder)
+ */
+export function findTrustedFolder(path: string, uid: number): string | undefined {
+  const folder = findFolder(path, uid);
+  if (folder !== undefined) {
+    throwIfAny(folder.distrust);
+    return folder.real;
+  }
+  if (findEntry(path, uid) === undefined) return undefined;
+  throw new Failure('file-unusable', { file: path, why: 'is not a folder', remedy: 'move it away' });
+}
+
+interface OpenedFile {
+  readonly real: string;
+  readonly stats: Stats;
+  readonly bytes: Buffer;
+}
+
+type Distrust = (file: string, stats: Stats, uid: number) => Failure | undefined;
+
+function readFile(path: string, options: TrustedFileOptions, distrust: Distrust): OpenedFile | undefined {
+  const folder = findFolder(dirname(path), options.uid);
+  if (folder === undefined) return undefined;
+  throwIfAny(folder.distrust);
+  return openInFolder(folder, basename(path), options, distrust);
+}
+
+function openInFolder(
+  folder: PathFolder,
+  name: string,
+  options: TrustedFileOptions,
+  distrust: Distrust,
+): OpenedFile | undefined {
+  const real = childPath(folder.real, name);
+  let fd: number;
+  try {
+    fd = openSync(real, OPEN_FLAGS);
+  } catch (error) {
+    const code = errnoOf(error);
+    if (code === 'ENOENT') return undefined;
+    if (code !== undefined && LINK_ERRORS.includes(code)) return openLink(folder, real, options, distrust);
+    // A socket, or a device without a driver (open(2)).
+    if (code === 'ENXIO' || code === 'ENODEV') throw notRegular(real);
+    throw explainOpenError(error, real, options.uid);
+  }
+  try {
+    const stats = fstatSync(fd);
+    if (!stats.isFile()) throw notRegular(real);
+    throwIfAny(distrust(real, stats, options.uid));
+    return { real, stats, bytes: readAll(fd, real, stats.size, options.maxBytes) };
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function openLink(
+  folder: PathFolder,
+  link: string,
+  options: TrustedFileOptions,
+  distrust: Distrust,
+): OpenedFile | undefined {
+  const stats = statLink(link);
+  if (stats === undefined) return undefined;
+  const entry = followLink(link, stats, folder, options.uid);
+  if (entry === undefined) return undefined;
+  throwIfAny(entry.distrust);
+  return readFile(entry.real, options, distrust);
+}
+
+function readAll(fd: number, file: string, size: number, maxBytes: number): Buffer {
+  const tooLarge = (): Failure =>
+    new Failure('file-unusable', {
+      file,
+      why: `is larger than ${maxBytes} bytes`,
+      remedy: 'check that it is the right file',
+    });
+  if (size > maxBytes) throw tooLarge();
+  // One byte more than it should have shows whether it grew meanwhile.
+  let buffer = Buffer.allocUnsafe(size + 1);
+  let filled = 0;
+  try {
+    for (;;) {
+      const read = readSync(fd, buffer, filled, buffer.length - filled, null);
+      filled += read;
+      if (filled > maxBytes) throw tooLarge();
+      if (read === 0 || filled === size) return buffer.subarray(0, filled);
+      if (filled === buffer.length) buffer = Buffer.concat([buffer, Buffer.allocUnsafe(buffer.length)]);
+    }
+  } catch (error) {
+    throw error instanceof Failure ? error : explainSystemError(error, file, 'u+r');
+  }
+}
+
+function explainOpenError(error: unknown, file: string, uid: number): Failure {
+  // Throws its own failure when the folder, not the file, is what keeps us out.
+  const stats = statLink(file);
+  return explainSystemError(error, file, stats?.uid === uid ? 'u+r' : 'a+r');
+}
+
+function notRegular(file: string): Failure {
+  return new Failure('file-unusable', { file, why: 'is not a regular file', remedy: 'move it away' });
+}
+
+function throwIfAny(failure: Failure | undefined): void {
+  if (failure !== undefined) throw failure;
+}
+
+function throwMissing(path: string): never {
+  throw Object.assign(new Error(`${path} does not exist`), { code: 'ENOENT', path });
+}
