@@ -1,0 +1,19 @@
+/**
+ * The entry of both programs: acts as pine-rsh or pine-rshctl by the name it was called by, and sets the exit status.
+ */
+import { calledAs, programPath } from './program.ts';
+import { readSettings } from './settings.ts';
+
+async function main(): Promise<number> {
+  const args = process.argv.slice(2);
+  if (calledAs().startsWith('pine-rshctl')) {
+    const { runCtl } = await import('./ctl-args.ts');
+    const { BUILD } = await import('./build-info.ts');
+    return runCtl(args, readSettings(), { path: programPath(), version: BUILD.version });
+  }
+  const { runSession } = await import('./session.ts');
+  return runSession(args, readSettings());
+}
+
+// Explicitly: an open stdin would keep the process.
+process.exit(await main());

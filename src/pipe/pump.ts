@@ -1,0 +1,147 @@
+/**
+ * Moves bytes between the caller's descriptors and a remote session until either side ends: half-close in both
+ * directions, bounded memory, nothing touched, nothing lost.
+ *
+ * `stream.pipeline` is not used: on Bun it never reports a failed sink for a channel like ssh2's, and it destroys
+ * standard streams, which must stay usable for a refusal.
+ */
+import type { Readable, Writable } from 'node:stream';
+import { AFTER_EOF_MS, CLOSE_GRACE_MS } from '../limits.ts';
+import type { ReachedSession } from '../reach.ts';
+import type { RemoteExit } from '../transport/transport.ts';
+import { isLogout, PeerWatch } from './peer-watch.ts';
+
+export interface PumpStreams {
+  readonly stdin: Readable;
+  readonly stdout: Writable;
+  /** Undefined where remote stderr must not be shown; it then went to the log already. */
+  readonly stderr: Writable | undefined;
+}
+
+export interface PumpOptions {
+  /** Mail streams: EOF and LOGOUT must lead to an end within 10 s. */
+  readonly mail: boolean;
+  /** `-n`: the remote reads EOF at once. */
+  readonly stdinFromNull: boolean;
+  /** Seconds between probes of a silent peer; 0: none. */
+  readonly aliveInterval: number;
+  readonly aliveCountMax: number;
+  /** Aborted by a signal to us. */
+  readonly signal: AbortSignal;
+}
+
+export type PumpEnd =
+  | RemoteExit
+  /** Nobody reads our output any more. */
+  | { readonly kind: 'reader-gone' }
+  /** The remote did not end after EOF or LOGOUT, or the peer is dead. */
+  | { readonly kind: 'stalled'; readonly why: string }
+  | { readonly kind: 'interrupted' };
+
+export interface PumpResult {
+  readonly end: PumpEnd;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+}
+
+/** Resolves when the session is over and all its output is written; never rejects. */
+export async function pump(
+  session: ReachedSession,
+  { stdin, stdout, stderr }: PumpStreams,
+  options: PumpOptions,
+): Promise<PumpResult> {
+  const { stream } = session;
+  let bytesIn = 0;
+  let bytesOut = 0;
+  let settle: (end: PumpEnd) => void = () => {};
+  const ended = new Promise<PumpEnd>((resolve) => {
+    settle = resolve;
+  });
+  const watch = new PeerWatch(session, options, (why) => settle({ kind: 'stalled', why }));
+  const exitTimer = new ProgressTimer(AFTER_EOF_MS, () => {
+    settle({ kind: 'stalled', why: 'the remote command did not end' });
+  });
+
+  stdout.on('error', () => settle({ kind: 'reader-gone' }));
+  stderr?.on('error', () => {});
+  stdin.on('error', () => stream.stdin.end());
+  options.signal.addEventListener('abort', () => settle({ kind: 'interrupted' }), { once: true });
+  if (options.signal.aborted) settle({ kind: 'interrupted' });
+
+  stream.stdout.on('data', (chunk: Buffer) => {
+    bytesIn += chunk.length;
+    watch.heard();
+    exitTimer.progress();
+  });
+  stream.stdout.pipe(stdout, { end: false });
+  if (stderr !== undefined) stream.stderr.pipe(stderr, { end: false });
+
+  if (options.stdinFromNull) stream.stdin.end();
+  else {
+    stdin.on('data', (chunk: Buffer) => {
+      bytesOut += chunk.length;
+      watch.asked();
+      if (options.mail && isLogout(chunk)) exitTimer.start();
+      else exitTimer.stop();
+    });
+    if (options.mail) stdin.on('end', () => exitTimer.start());
+    stdin.pipe(stream.stdin);
+  }
+
+  const stderrDone = new Promise<void>((resolve) => {
+    if (stream.stderr.readableEnded) resolve();
+    for (const event of ['end', 'close', 'error']) stream.stderr.once(event, () => resolve());
+  });
+  void stream.exit.then((exit) => settle(exit));
+  const end = await ended;
+  watch.stop();
+  exitTimer.stop();
+  stdin.unpipe();
+  if (end.kind === 'status' || end.kind === 'signal' || end.kind === 'lost') {
+    // The exit follows the end of stdout; what is left of stderr may still be on its way through here.
+    await stderrDone;
+    await Promise.all([flush(stdout), stderr && flush(stderr)]);
+  } else stream.stdout.unpipe(stdout);
+  session.close();
+  if (end.kind === 'interrupted' || end.kind === 'reader-gone') await grace();
+  return { end, bytesIn, bytesOut };
+}
+
+/** Waits until all that was written has left the process, or cannot. */
+function flush(output: Writable): Promise<void> {
+  return new Promise((resolve) => {
+    output.once('error', () => resolve());
+    output.write('', () => resolve());
+  });
+}
+
+/** Time for the close and the signal to the remote command to leave this machine. */
+function grace(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, CLOSE_GRACE_MS));
+}
+
+/** Fires when it was started and no progress came for `ms`. */
+class ProgressTimer {
+  readonly #ms: number;
+  readonly #onExpire: () => void;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(ms: number, onExpire: () => void) {
+    this.#ms = ms;
+    this.#onExpire = onExpire;
+  }
+
+  start(): void {
+    this.stop();
+    this.#timer = setTimeout(this.#onExpire, this.#ms);
+  }
+
+  progress(): void {
+    this.#timer?.refresh();
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+}

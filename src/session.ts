@@ -1,0 +1,266 @@
+/**
+ * One run of pine-rsh, from argv to exit status. Reads as the story of a session: what is asked for, which alias, how
+ * to answer if it fails, open, pipe, end.
+ *
+ * The heavy rooms (transport, pipe) are loaded only when an alias is found: a host that is not ours must be declined
+ * within milliseconds.
+ */
+import type { Alias } from './alias/alias.ts';
+import { lookupAlias } from './alias/lookup.ts';
+import { type Invocation, parseArgv } from './argv.ts';
+import { EXIT_FAILURE, Failure, toFailure } from './errors.ts';
+import { classifySession, isMailStream, looksLikeMailStream, type SessionKind } from './imap/mail-stream.ts';
+import { EARLY_BYTE_MS, SIGNAL_STATUS_BASE } from './limits.ts';
+import { Log, say, writeAll } from './log.ts';
+import { type Descriptors, inspectDescriptors } from './pipe/descriptors.ts';
+import type { PumpResult } from './pipe/pump.ts';
+import type { ReachedSession } from './reach.ts';
+import type { Settings } from './settings.ts';
+import { signalNumber } from './signals.ts';
+import { USAGE, versionText } from './usage.ts';
+
+/** Runs one session; returns the exit status. */
+export async function runSession(args: readonly string[], settings: Settings): Promise<number> {
+  const descriptors = inspectDescriptors();
+  const answer = new Answer(descriptors, settings);
+  const gone = listenForSignals();
+  process.on('uncaughtException', (error) => {
+    void answer.fail(error).then((status) => process.exit(status));
+  });
+  try {
+    // Until argv is understood only its shape tells whether the caller speaks IMAP.
+    answer.mail = looksLikeMailStream(args);
+    const parsed = parseArgv(args);
+    if (parsed.kind === 'help') return print(USAGE);
+    if (parsed.kind === 'version') return print(versionText());
+    return await runInvocation(parsed.invocation, { args, settings, descriptors, answer, gone });
+  } catch (error) {
+    return answer.fail(error);
+  }
+}
+
+interface Run {
+  readonly args: readonly string[];
+  readonly settings: Settings;
+  readonly descriptors: Descriptors;
+  readonly answer: Answer;
+  /** Aborted when a signal ends us; its reason is the signal's name. */
+  readonly gone: AbortSignal;
+}
+
+async function runInvocation(invocation: Invocation, run: Run): Promise<number> {
+  const { args, settings, descriptors, answer, gone } = run;
+  answer.name = invocation.host;
+  answer.log = new Log(settings.stateDir, invocation.verbosity);
+  answer.mail ||=
+    isMailStream(invocation.words) && invocation.forward === undefined && !invocation.printAlias;
+
+  const found = lookupAlias(settings, {
+    host: invocation.host,
+    user: invocation.user,
+    port: invocation.port,
+    options: invocation.overrides,
+  });
+  if (found.kind === 'unmanaged') return declineUnmanaged(invocation, found, run);
+  const { alias } = found;
+  answer.alias = alias;
+  if (invocation.printAlias) return print(formatAlias(alias));
+  const session = classifySession(invocation, args, descriptors, alias.imapd);
+  answer.mail = session.kind === 'mail';
+  if (answer.mail && descriptors.terminal) {
+    throw new Failure('no-command-on-terminal', { host: invocation.host });
+  }
+
+  answer.startEarlyByte();
+  const opened = await openSession(invocation, alias, session, run);
+  await answer.greet(opened.greeting);
+  const { pump } = await import('./pipe/pump.ts');
+  const result = await pump(
+    opened,
+    { stdin: process.stdin, stdout: process.stdout, stderr: answer.mail ? undefined : process.stderr },
+    {
+      mail: answer.mail,
+      stdinFromNull: invocation.stdinFromNull,
+      aliveInterval: alias.serverAliveInterval,
+      aliveCountMax: alias.serverAliveCountMax,
+      signal: gone,
+    },
+  );
+  const status = exitStatus(result, gone);
+  logSession(answer.log, alias, session, opened, result, status);
+  if (result.end.kind === 'lost' && (!answer.mail || !descriptors.sharedOutput)) {
+    say(`${alias.name}: ${result.end.failure.message}; ${result.end.failure.hint}`);
+  }
+  return status;
+}
+
+/** Not ours: in a mail stream without a word, so that Pine goes on as if there were no rsh. */
+function declineUnmanaged(
+  invocation: Invocation,
+  { deny, file }: { readonly deny: boolean; readonly file: string },
+  { descriptors, answer }: Run,
+): number {
+  if (deny && answer.mail) throw new Failure('unmanaged-denied', { host: invocation.host, file });
+  if (!answer.mail || !descriptors.sharedOutput) {
+    const remedy = `create ${file}, or see pine-rshctl list`;
+    const failure = new Failure('alias-missing', { host: invocation.host, remedy });
+    say(`${failure.message}; ${failure.hint}`);
+  }
+  return EXIT_FAILURE;
+}
+
+async function openSession(
+  invocation: Invocation,
+  alias: Alias,
+  session: SessionKind,
+  { descriptors, answer, gone, settings }: Run,
+): Promise<ReachedSession> {
+  const { reach } = await import('./reach.ts');
+  const mail = session.kind === 'mail';
+  return reach({
+    alias,
+    session,
+    target: invocation.forward,
+    family: invocation.family,
+    settings,
+    log: answer.log,
+    signal: gone,
+    onStderr(chunk) {
+      answer.log.record('stderr', { alias: alias.name, text: chunk.toString('latin1') });
+      if (mail && !descriptors.sharedOutput) process.stderr.write(chunk);
+    },
+  });
+}
+
+function exitStatus({ end }: PumpResult, gone: AbortSignal): number {
+  if (end.kind === 'status') return end.status;
+  if (end.kind === 'signal') return SIGNAL_STATUS_BASE + signalNumber(end.signal);
+  if (end.kind === 'interrupted') return SIGNAL_STATUS_BASE + signalNumber(String(gone.reason));
+  return EXIT_FAILURE;
+}
+
+function logSession(
+  log: Log,
+  alias: Alias,
+  session: SessionKind,
+  opened: ReachedSession,
+  { end, bytesIn, bytesOut }: PumpResult,
+  status: number,
+): void {
+  const why = end.kind === 'lost' ? end.failure.message : end.kind === 'stalled' ? end.why : undefined;
+  log.record('session', {
+    alias: alias.name,
+    kind: session.kind,
+    route: opened.route,
+    ...Object.fromEntries(Object.entries(opened.steps).map(([step, ms]) => [`${step}_ms`, ms])),
+    end: end.kind,
+    status,
+    bytes_in: bytesIn,
+    bytes_out: bytesOut,
+    why,
+  });
+}
+
+function print(text: string): number {
+  writeAll(1, text);
+  return 0;
+}
+
+/** `-G`, in the form of `ssh -G`: one keyword and value a line, so that git and others take us for an ssh. */
+function formatAlias(alias: Alias): string {
+  const lines = [
+    `host ${alias.name}`,
+    `user ${alias.user}`,
+    `hostname ${alias.hostname}`,
+    `port ${alias.port}`,
+    ...(alias.identityFiles ?? []).map((file) => `identityfile ${file}`),
+    `stricthostkeychecking ${alias.strictHostKeyChecking}`,
+    `userknownhostsfile ${alias.knownHosts.join(' ')}`,
+    `connecttimeout ${alias.connectTimeout}`,
+    `serveraliveinterval ${alias.serverAliveInterval}`,
+    `serveralivecountmax ${alias.serverAliveCountMax}`,
+    `imapd ${alias.imapd}`,
+    `fallback ${alias.fallback}`,
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+/** SIGTERM, SIGHUP and SIGINT end the session, the remote command included. */
+function listenForSignals(): AbortSignal {
+  const controller = new AbortController();
+  for (const name of ['SIGTERM', 'SIGHUP', 'SIGINT'] as const) {
+    process.on(name, () => controller.abort(name));
+  }
+  return controller.signal;
+}
+
+/** How the caller is answered: knows what was written to it so far, and in which language to refuse. */
+class Answer {
+  /** True once the caller is known, or assumed, to speak IMAP. */
+  mail = false;
+  name = '';
+  alias: Alias | undefined;
+  log: Log;
+  readonly #descriptors: Descriptors;
+  #greeted = false;
+  #earlyBytes = 0;
+  #earlyTimer: NodeJS.Timeout | undefined;
+  #failed: Promise<number> | undefined;
+
+  constructor(descriptors: Descriptors, settings: Settings) {
+    this.#descriptors = descriptors;
+    this.log = new Log(settings.stateDir, 0);
+  }
+
+  /** Pine gives up after rsh-open-timeout without a byte; a lone `*` keeps it waiting, and cannot be taken back. */
+  startEarlyByte(): void {
+    if (!this.mail || this.alias?.fallback !== 'deny') return;
+    this.#earlyTimer = setTimeout(() => {
+      this.#earlyBytes = 1;
+      process.stdout.on('error', () => {});
+      process.stdout.write('*');
+    }, EARLY_BYTE_MS);
+  }
+
+  /** Hands the greeting to the client. From here on nothing but the session's bytes is written. */
+  async greet(greeting: Buffer): Promise<void> {
+    clearTimeout(this.#earlyTimer);
+    this.#greeted = true;
+    if (greeting.length === 0) return;
+    process.stdout.on('error', () => {});
+    process.stdout.write(greeting.subarray(this.#earlyBytes));
+  }
+
+  /** Tells the first failure to whoever can hear it; returns the exit status. */
+  fail(thrown: unknown): Promise<number> {
+    this.#failed ??= this.#tell(thrown);
+    return this.#failed;
+  }
+
+  async #tell(thrown: unknown): Promise<number> {
+    clearTimeout(this.#earlyTimer);
+    const failure = toFailure(thrown);
+    const name = this.alias?.name ?? this.name;
+    this.log.record('failure', {
+      alias: name,
+      code: failure.code,
+      text: failure.message,
+      stack: failure.code === 'internal' && thrown instanceof Error ? thrown.stack : undefined,
+    });
+    const person = !this.mail || !this.#descriptors.sharedOutput || this.#descriptors.terminal;
+    const { refusalText, refuse } = await import('./imap/refusal.ts');
+    const text = refusalText(name, failure);
+    if (person) writeAll(2, `${text}\n`);
+    if (this.mail && !this.#greeted && !this.#descriptors.terminal && this.#mayRefuse()) {
+      this.#greeted = true;
+      process.stdout.on('error', () => {});
+      await refuse(text, { input: process.stdin, output: process.stdout }, this.#earlyBytes);
+    }
+    return EXIT_FAILURE;
+  }
+
+  /** FALLBACK=allow: end without a word, and Pine tries TCP. What is not known is denied. */
+  #mayRefuse(): boolean {
+    return this.alias === undefined || this.alias.fallback === 'deny';
+  }
+}

@@ -1,0 +1,44 @@
+/**
+ * What carries a session: an authenticated connection to one host. `dial.ts` (ssh2) is one implementation, the
+ * system's ssh will be the other; everything above (greeting guard, refusal, sharing) sees only these shapes.
+ */
+import type { Readable, Writable } from 'node:stream';
+import type { Failure } from '../errors.ts';
+
+/** How a remote command ended. A connection that is lost before the command ended is never success. */
+export type RemoteExit =
+  | { readonly kind: 'status'; readonly status: number }
+  | { readonly kind: 'signal'; readonly signal: string }
+  | { readonly kind: 'lost'; readonly failure: Failure };
+
+/** A remote command's three streams and its end. All streams have error handlers already; none throws late. */
+export interface RemoteStream {
+  /** Ending it sends EOF. */
+  readonly stdin: Writable;
+  readonly stdout: Readable;
+  /** Must be read to its end: an unread stderr stalls the channel. */
+  readonly stderr: Readable;
+  /** Settles once, after the remote closed the channel; never rejects. */
+  readonly exit: Promise<RemoteExit>;
+  /** Asks the remote to end the command (SIGTERM) and closes the channel at once. */
+  kill(): void;
+}
+
+/** What to run: a command line for the remote shell, or a subsystem by name. */
+export interface RemoteCommand {
+  readonly kind: 'exec' | 'subsystem';
+  readonly text: string;
+}
+
+/** An authenticated connection. */
+export interface Connection {
+  /** @throws {Failure} `exec-refused`, `connection-lost` */
+  exec(command: RemoteCommand): Promise<RemoteStream>;
+  /** A direct-tcpip channel (RFC 4254 section 7.2). @throws {Failure} `forward-refused`, `connection-lost` */
+  forward(host: string, port: number): Promise<RemoteStream>;
+  /** Asks the peer for an answer. True if one came within `withinMs`. */
+  alive(withinMs: number): Promise<boolean>;
+  /** Settles with the reason when the connection ends, whoever ended it. */
+  readonly closed: Promise<Failure>;
+  close(): void;
+}
