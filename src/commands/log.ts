@@ -1,0 +1,149 @@
+/**
+ * `pine-rshctl log`: the last lines of pine-rsh's log, and with `-f` those that follow. Remote hosts have their words
+ * in it, so nothing of it reaches the terminal unescaped.
+ */
+import { type FileHandle, open, readFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { errnoOf } from '../errors.ts';
+import { logPath } from '../log.ts';
+import type { Settings } from '../settings.ts';
+import { escapeForTerminal } from '../terminal-text.ts';
+import { declareCommand } from './command.ts';
+import { EXIT_INTERRUPTED, withInterrupt } from './interrupt.ts';
+import { LOG_LINES, LOG_POLL_MS } from './limits.ts';
+import { type Output, printLines, printProblem } from './output.ts';
+
+export const logCommand = declareCommand({
+  name: 'log',
+  summary: 'show the log, where pine-rsh writes what mail clients cannot show',
+  operands: {},
+  options: {
+    follow: { kind: 'switch', short: 'f', summary: 'wait for more until interrupted' },
+    lines: { kind: 'count', short: 'n', summary: 'how many lines to begin with', preset: LOG_LINES },
+  },
+  examples: [['-f', 'watch while Alpine opens a folder']],
+  run: async ({ settings, output }, args) => await runLog(settings, args, output),
+});
+
+export interface LogOptions {
+  readonly follow: boolean;
+  readonly lines: number;
+}
+
+/** Returns 0 at the end of the log; with `follow` never before it is interrupted. */
+export async function runLog(settings: Settings, options: LogOptions, output: Output): Promise<number> {
+  const path = logPath(settings.stateDir);
+  if (!options.follow) {
+    const lines = splitLines(await readOrEmpty(path));
+    const older = lines.length < options.lines ? splitLines(await readOrEmpty(`${path}.1`)) : [];
+    const all = [...older, ...lines];
+    if (all.length === 0) printProblem(output, `nothing is logged yet in ${path}`, undefined);
+    printEscaped(output, all.slice(Math.max(0, all.length - options.lines)));
+    return 0;
+  }
+  return await withInterrupt(output, async (signal) => {
+    const follower = new LogFollower(path);
+    try {
+      const first = await follower.read();
+      const older = first.length < options.lines ? splitLines(await readOrEmpty(`${path}.1`)) : [];
+      const all = [...older, ...first];
+      printEscaped(output, all.slice(Math.max(0, all.length - options.lines)));
+      while (!signal.aborted) {
+        await sleep(LOG_POLL_MS, undefined, { signal }).catch(() => {});
+        printEscaped(output, await follower.read());
+      }
+      return output.closed.aborted ? 0 : EXIT_INTERRUPTED;
+    } finally {
+      await follower.close();
+    }
+  });
+}
+
+function printEscaped(output: Output, lines: readonly Buffer[]): void {
+  if (lines.length > 0) printLines(output, lines.map(escapeForTerminal));
+}
+
+async function readOrEmpty(path: string): Promise<Buffer> {
+  try {
+    return await readFile(path);
+  } catch (thrown) {
+    if (errnoOf(thrown) === 'ENOENT') return Buffer.alloc(0);
+    throw thrown;
+  }
+}
+
+const LINE_FEED = 0x0a;
+
+/** The lines of a text; one that has no end yet counts too. */
+function splitLines(bytes: Buffer): Buffer[] {
+  const lines: Buffer[] = [];
+  let start = 0;
+  for (let end = bytes.indexOf(LINE_FEED); end >= 0; end = bytes.indexOf(LINE_FEED, start)) {
+    lines.push(bytes.subarray(start, end));
+    start = end + 1;
+  }
+  if (start < bytes.length) lines.push(bytes.subarray(start));
+  return lines;
+}
+
+/**
+ * Reads a growing file from where it stopped. The file is held open, so that lines written just before it became
+ * `log.1` are not missed; only then the new one is opened.
+ */
+class LogFollower {
+  readonly #path: string;
+  #file: FileHandle | undefined;
+  #offset = 0;
+  #partial: Buffer = Buffer.alloc(0);
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /** The complete lines that came since the last call. */
+  async read(): Promise<Buffer[]> {
+    this.#file ??= await openOrNothing(this.#path);
+    if (this.#file === undefined) return [];
+    const chunks = [this.#partial, await this.#readRest(this.#file)];
+    const next = await openOrNothing(this.#path);
+    if (next !== undefined && !(await isSameFile(next, this.#file))) {
+      chunks.push(await this.#readRest(this.#file));
+      await this.#file.close();
+      this.#file = next;
+      this.#offset = 0;
+      chunks.push(await this.#readRest(next));
+    } else await next?.close();
+    const bytes = Buffer.concat(chunks);
+    const end = bytes.lastIndexOf(LINE_FEED) + 1;
+    this.#partial = bytes.subarray(end);
+    return splitLines(bytes.subarray(0, end));
+  }
+
+  async #readRest(file: FileHandle): Promise<Buffer> {
+    const { size } = await file.stat();
+    // Somebody emptied it.
+    if (size < this.#offset) this.#offset = 0;
+    const bytes = Buffer.alloc(size - this.#offset);
+    const { bytesRead } = await file.read(bytes, 0, bytes.length, this.#offset);
+    this.#offset += bytesRead;
+    return bytes.subarray(0, bytesRead);
+  }
+
+  async close(): Promise<void> {
+    await this.#file?.close();
+  }
+}
+
+async function openOrNothing(path: string): Promise<FileHandle | undefined> {
+  try {
+    return await open(path, 'r');
+  } catch (thrown) {
+    if (errnoOf(thrown) === 'ENOENT') return undefined;
+    throw thrown;
+  }
+}
+
+async function isSameFile(a: FileHandle, b: FileHandle): Promise<boolean> {
+  const [first, second] = await Promise.all([a.stat(), b.stat()]);
+  return first.ino === second.ino && first.dev === second.dev;
+}

@@ -1,0 +1,206 @@
+/**
+ * The arguments of pine-rshctl. The one file that knows yargs: it turns what the commands declare about themselves
+ * into a parser, and what went wrong into one line with a hint.
+ *
+ * A new command is a file in `commands/` and an entry in `COMMANDS`.
+ */
+import yargs, { type Argv } from 'yargs';
+import type { CtlCommand, CtlContext, CtlValues, Operand } from './commands/command.ts';
+import { demoCommand } from './commands/demo.ts';
+import { COLUMNS_MAX } from './commands/limits.ts';
+import { listCommand } from './commands/list.ts';
+import { logCommand } from './commands/log.ts';
+import { type Output, printProblem } from './commands/output.ts';
+import { pinercCommand } from './commands/pinerc.ts';
+import { openProcessOutput } from './commands/process-output.ts';
+import { showCommand } from './commands/show.ts';
+import { Failure } from './errors.ts';
+import { nearestName } from './nearest-name.ts';
+import type { Settings } from './settings.ts';
+
+/** In the order of the help. */
+const COMMANDS: readonly CtlCommand[] = [listCommand, showCommand, pinercCommand, logCommand, demoCommand];
+
+const NAME = 'pine-rshctl';
+/** EX_USAGE of sysexits.h. */
+const EXIT_USAGE = 64;
+const EXIT_PROBLEM = 1;
+
+/** What only `main` knows. */
+export interface CtlProgram {
+  /** The absolute path of pine-rsh, as it belongs into a .pinerc: the launcher where there is one. */
+  readonly path: string;
+  readonly version: string;
+}
+
+/** Runs the command that `argv` (without the program's name) names and gives the exit status. */
+export async function runCtl(
+  argv: readonly string[],
+  settings: Settings,
+  program: CtlProgram,
+  output?: Output,
+): Promise<number> {
+  if (output !== undefined)
+    return await runCommand(argv, { settings, programPath: program.path, output }, program);
+  const terminal = openProcessOutput(settings);
+  const context = { settings, programPath: program.path, output: terminal };
+  const status = await runCommand(argv, context, program);
+  await terminal.flush();
+  return status;
+}
+
+async function runCommand(
+  argv: readonly string[],
+  context: CtlContext,
+  { version }: CtlProgram,
+): Promise<number> {
+  const { output } = context;
+  try {
+    const parsed = parseArguments(argv, version, output);
+    if (typeof parsed === 'string') {
+      output.stdout.write(`${parsed}\n`);
+      return 0;
+    }
+    return await parsed.command.run(context, parsed.args);
+  } catch (thrown) {
+    if (!(thrown instanceof Failure)) throw thrown;
+    const isUsage = thrown.code === 'usage';
+    const topic = COMMANDS.some(({ name }) => name === argv[0]) ? `${argv[0]} ` : '';
+    printProblem(output, thrown.message, isUsage ? `see ${NAME} ${topic}--help` : thrown.hint);
+    return isUsage ? EXIT_USAGE : EXIT_PROBLEM;
+  }
+}
+
+interface Parsed {
+  readonly command: CtlCommand;
+  readonly args: CtlValues;
+}
+
+/** The command and its arguments, or the text that --help or --version asked for. @throws {Failure} `usage` */
+function parseArguments(argv: readonly string[], version: string, output: Output): Parsed | string {
+  const [word] = argv;
+  if (word === undefined) throw usage('a command is missing');
+  const names = COMMANDS.map(({ name }) => name);
+  if (!word.startsWith('-') && !names.includes(word))
+    throw usage(`unknown command ${word}`, nearestName(word, names));
+
+  let parsed: Parsed | undefined;
+  let text = '';
+  const parser = openParser(argv, version, output);
+  for (const command of COMMANDS) {
+    parser.command(
+      [command.name, ...Object.entries(command.operands).map(formatOperand)].join(' '),
+      command.summary,
+      (options) => declareArguments(options, command),
+      (values) => {
+        parsed = { command, args: readArguments(command, values) };
+      },
+    );
+  }
+  parser.parse([...argv], {}, (_error, _values, help) => {
+    // Types in brackets tell people nothing.
+    text = help.replace(/(?: +\[(?:boolean|string|required)\])+$/gm, '');
+  });
+  if (parsed !== undefined) return parsed;
+  if (text !== '') return text;
+  throw usage('a command is missing');
+}
+
+function openParser(argv: readonly string[], version: string, output: Output): Argv {
+  return (
+    yargs()
+      .scriptName(NAME)
+      .usage('$0 <command> [options]')
+      .help('help', 'show this help')
+      .alias('help', 'h')
+      .version('version', 'show the version', version)
+      // Messages are in English like everything else here, whatever LANG says.
+      .locale('en')
+      .detectLocale(false)
+      .updateStrings({ 'Positionals:': 'Arguments:' })
+      .wrap(Math.min(output.columns, COLUMNS_MAX))
+      .strict()
+      .exitProcess(false)
+      .parserConfiguration({
+        'boolean-negation': false,
+        'camel-case-expansion': false,
+        'dot-notation': false,
+        'duplicate-arguments-array': false,
+        'parse-numbers': false,
+        'parse-positional-numbers': false,
+      })
+      .example(COMMANDS.flatMap(formatExamples))
+      .fail((message, error) => {
+        throw error instanceof Failure ? error : explainMisuse(argv, message ?? error?.message ?? '');
+      })
+  );
+}
+
+function formatOperand([name, { kind }]: [string, Operand]): string {
+  return kind === 'required' ? `<${name}>` : `[${name}]`;
+}
+
+function formatExamples({ name, examples }: CtlCommand): [string, string][] {
+  return examples.map(([words, effect]) => [`$0 ${name}${words === '' ? '' : ` ${words}`}`, effect]);
+}
+
+function declareArguments(parser: Argv, command: CtlCommand): Argv {
+  for (const [name, { summary }] of Object.entries(command.operands)) {
+    parser.positional(name, { type: 'string', describe: summary });
+  }
+  for (const [name, { kind, short, summary, preset }] of Object.entries(command.options)) {
+    parser.option(name, {
+      describe: preset === undefined ? summary : `${summary} (${preset})`,
+      ...(short !== undefined && { alias: short }),
+      ...(kind === 'switch' ? { boolean: true } : { string: true, requiresArg: true }),
+    });
+  }
+  return parser.example(formatExamples(command));
+}
+
+/** @throws {Failure} `usage` */
+function readArguments(command: CtlCommand, values: Readonly<Record<string, unknown>>): CtlValues {
+  // Words behind `--` escape yargs's strictness.
+  const [, surplus] = Array.isArray(values['_']) ? values['_'] : [];
+  if (surplus !== undefined) throw usage(`unknown argument ${surplus}`);
+  const args: Record<string, string | boolean | number | undefined> = {};
+  for (const name of Object.keys(command.operands)) {
+    const value = values[name];
+    args[name] = typeof value === 'string' ? value : undefined;
+  }
+  for (const [name, { kind, preset }] of Object.entries(command.options)) {
+    const value = values[name];
+    args[name] = kind === 'switch' ? value === true : readCount(name, value, preset);
+  }
+  return args;
+}
+
+function readCount(name: string, value: unknown, preset: number | undefined): number | undefined {
+  if (value === undefined) return preset;
+  if (typeof value !== 'string' || !/^\d{1,9}$/.test(value)) throw usage(`--${name} is a whole number`);
+  return Number(value);
+}
+
+/** Turns what yargs says into our voice, and names the option that was probably meant. */
+function explainMisuse(argv: readonly string[], message: string): Failure {
+  const command = COMMANDS.find(({ name }) => name === argv[0]);
+  if (message.startsWith('Not enough non-option arguments')) {
+    return usage(
+      `${command?.name} needs ${Object.entries(command?.operands ?? {})
+        .map(formatOperand)
+        .join(' ')}`,
+    );
+  }
+  const [unknown] = /^Unknown arguments?: (.*)$/.exec(message)?.[1]?.split(', ') ?? [];
+  if (unknown === undefined) return usage(message.charAt(0).toLowerCase() + message.slice(1));
+  const asOption = argv.find((word) => /^--?/.test(word) && word.replace(/^--?|=.*$/g, '') === unknown);
+  if (asOption === undefined) return usage(`unknown argument ${unknown}`);
+  const near = nearestName(unknown, Object.keys(command?.options ?? {}));
+  return usage(`unknown option ${asOption.replace(/=.*$/, '')}`, near && `--${near}`);
+}
+
+function usage(problem: string, nearest?: string): Failure {
+  return new Failure('usage', {
+    problem: nearest === undefined ? problem : `${problem}; did you mean ${nearest}?`,
+  });
+}
