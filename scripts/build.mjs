@@ -6,10 +6,12 @@
  * cleartext login in Pine. `dist/pine-rsh.ok` names the machine that has seen it run; the launchers look at that.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import {
   chmodSync,
   existsSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -26,8 +28,22 @@ const require = createRequire(import.meta.url);
 const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
 const ssh2Version = JSON.parse(readFileSync(require.resolve('ssh2/package.json'), 'utf8')).version;
 
+/** Names what this build was made of, so that a process of one build never serves another's. */
+function sourceId() {
+  const hash = createHash('sha256').update(readFileSync(join(ROOT, 'package-lock.json')));
+  for (const file of listFiles(join(ROOT, 'src')).sort()) hash.update(readFileSync(file));
+  return hash.digest('hex').slice(0, 16);
+}
+
+function listFiles(folder) {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    return entry.isDirectory() ? listFiles(path) : [path];
+  });
+}
+
 function buildInfo(kind) {
-  return JSON.stringify({ version, kind, ssh2: ssh2Version });
+  return JSON.stringify({ version, kind, ssh2: ssh2Version, source: sourceId() });
 }
 
 /** ssh2 tries optional native code and falls back without it; a build must not depend on a compiler. */
