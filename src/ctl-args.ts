@@ -45,8 +45,8 @@ export async function runCtl(
   const terminal = openProcessOutput(settings);
   const context = { settings, programPath: program.path, output: terminal };
   const status = await runCommand(argv, context, program);
-  await terminal.flush();
-  return status;
+  // Half an output must not look like a whole one.
+  return (await terminal.flush()) ? status : status || EXIT_PROBLEM;
 }
 
 async function runCommand(

@@ -25,3 +25,12 @@ export const COLUMNS_MAX = 100;
 
 /** What a program gets that writes to a file or a pipe. */
 export const COLUMNS_DEFAULT = 80;
+
+/** How long the demo waits for a warm imapd before it opens the mailbox again. */
+export const BROKER_WARM_MS = 2_000;
+
+/** How long a broker that was told to end may take. */
+export const BROKER_END_MS = 2_000;
+
+/** How often the demo looks whether a broker is ready or gone. */
+export const BROKER_POLL_MS = 20;

@@ -9,7 +9,7 @@ import { logPath } from '../log.ts';
 import type { Settings } from '../settings.ts';
 import { escapeForTerminal } from '../terminal-text.ts';
 import { declareCommand } from './command.ts';
-import { EXIT_INTERRUPTED, withInterrupt } from './interrupt.ts';
+import { exitStatus, withInterrupt } from './interrupt.ts';
 import { LOG_LINES, LOG_POLL_MS } from './limits.ts';
 import { type Output, printLines, printProblem } from './output.ts';
 
@@ -52,7 +52,7 @@ export async function runLog(settings: Settings, options: LogOptions, output: Ou
         await sleep(LOG_POLL_MS, undefined, { signal }).catch(() => {});
         printEscaped(output, await follower.read());
       }
-      return output.closed.aborted ? 0 : EXIT_INTERRUPTED;
+      return exitStatus(signal);
     } finally {
       await follower.close();
     }

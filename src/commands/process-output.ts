@@ -7,16 +7,17 @@ import { COLUMNS_DEFAULT, COLUMNS_MIN } from './limits.ts';
 import type { Output } from './output.ts';
 
 export interface ProcessOutput extends Output {
-  /** Waits until everything written has left the process. */
-  flush(): Promise<void>;
+  /** Waits until everything written has left the process. False if it could not: a full disk. */
+  flush(): Promise<boolean>;
 }
 
 /** Watches both streams: whoever pipes us into `head` must not get a stack trace. */
 export function openProcessOutput(settings: Settings): ProcessOutput {
   const closed = new AbortController();
+  let failed = false;
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error) => {
-      if (errnoOf(error) !== 'EPIPE') throw error;
+      failed ||= errnoOf(error) !== 'EPIPE';
       closed.abort();
     });
   }
@@ -30,9 +31,11 @@ export function openProcessOutput(settings: Settings): ProcessOutput {
     closed: closed.signal,
     flush: async () => {
       for (const stream of [stdout, stderr]) {
-        if (closed.signal.aborted) return;
-        await new Promise<void>((resolve) => stream.write('', () => resolve()));
+        // The callback gets the error, too; the listener above has seen it by the next turn.
+        if (!closed.signal.aborted) await new Promise((resolve) => stream.write('', resolve));
+        await new Promise((resolve) => setImmediate(resolve));
       }
+      return !failed;
     },
   };
 }

@@ -36,7 +36,7 @@ test('pinerc without an alias lists all, with one INBOX', (t) => {
   home.writeAlias('work', { USER: 'pat' });
   home.writeAlias('ada@work', { USER: 'ada' });
   home.writeAlias('bad', { PROT: 1 });
-  const output = captureOutput();
+  const output = captureOutput({ columns: 200 });
   assert.equal(runPinerc(settings, { programPath: PROGRAM, alias: undefined }, output), 1);
   assert.deepEqual(output.text().split('\n').slice(3), [
     'inbox-path={work/secure/user=ada}INBOX',

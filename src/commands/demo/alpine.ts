@@ -37,7 +37,7 @@ export async function runAlpine(
   await writeFile(pinerc, await formatPinerc(home, programPath), { mode: 0o600 });
   // SIGINT and SIGHUP reach Alpine from the terminal itself; SIGTERM is passed on by `signal`.
   const child = spawn(alpine, ['-p', pinerc, '-i'], {
-    env: home.env,
+    env: { ...home.env, ...NO_SEARCH_DOMAIN },
     cwd: home.dir,
     stdio: 'inherit',
     signal,

@@ -16,6 +16,8 @@ export const DEMO_ALIAS = 'demo';
 export interface DemoHome {
   readonly dir: string;
   readonly stateDir: string;
+  /** Ours, but for the brokers of this home. */
+  readonly settings: Settings;
   /** The whole environment of the programs the demo starts. */
   readonly env: Readonly<Record<string, string>>;
   remove(): Promise<void>;
@@ -30,16 +32,18 @@ export async function openDemoHome(settings: Settings): Promise<DemoHome> {
     return path;
   };
   const stateDir = await folder('state');
+  const runtimeDir = await folder('run');
   return {
     dir,
     stateDir,
+    settings: { ...settings, runtimeDirs: [runtimeDir] },
     env: {
       HOME: dir,
       PATH: settings.path,
       TERM: settings.term,
       LANG: 'C.UTF-8',
       PINE_RSH_CONFIG_DIR: await folder('config'),
-      PINE_RSH_RUNTIME_DIR: await folder('run'),
+      PINE_RSH_RUNTIME_DIR: runtimeDir,
       PINE_RSH_STATE_DIR: stateDir,
     },
     remove: () => rm(dir, { recursive: true, force: true, maxRetries: 5 }),

@@ -87,12 +87,12 @@ function append(context: Context, args: readonly Token[]): Answer {
   const options = args.slice(1, -1);
   const flags = options.find((option) => option.kind === 'list');
   const date = options.find((option) => option.kind === 'string');
-  box.append(
+  const uid = box.append(
     Buffer.from(literal.bytes),
     flags === undefined ? [] : wordsOf(flags),
     date === undefined ? new Date() : parseDateTime(textOf(date)),
   );
-  return DONE;
+  return { status: 'OK', text: `[APPENDUID ${box.uidValidity} ${uid}] done` };
 }
 
 /** By name in upper case. */

@@ -72,8 +72,11 @@ function store(context: Context, [set, how, list]: readonly Token[]): Answer {
 function copy(context: Context, [set, target]: readonly Token[]): Answer {
   const box = context.session.store.find(textOf(target));
   if (box === undefined) return no('[TRYCREATE] no such mailbox');
-  for (const { message } of pick(context, set)) box.append(message.raw, message.flags, message.received);
-  return DONE;
+  const picked = pick(context, set);
+  if (picked.length === 0) return DONE;
+  const to = picked.map(({ message }) => box.append(message.raw, message.flags, message.received));
+  const from = picked.map(({ message }) => message.uid);
+  return { status: 'OK', text: `[COPYUID ${box.uidValidity} ${from.join(',')} ${to.join(',')}] done` };
 }
 
 function search(context: Context, args: readonly Token[]): Answer {
@@ -88,19 +91,20 @@ function search(context: Context, args: readonly Token[]): Answer {
   return DONE_KEEPING_NUMBERS;
 }
 
-function purge({ box, readOnly }: SelectedMailbox): void {
-  if (!readOnly) box.remove(new Set(box.messages.filter((message) => message.flags.has('\\Deleted'))));
-}
+const isDeleted = (message: StoredMessage): boolean => message.flags.has('\\Deleted');
 
-function expunge(context: Context): Answer {
-  const selected = selectedOf(context);
-  if (selected.readOnly) return no('mailbox is read-only');
-  purge(selected);
+/** With UIDs only the deleted messages among these (RFC 4315 section 2.1). */
+function expunge(context: Context, [set]: readonly Token[]): Answer {
+  const { box, readOnly } = selectedOf(context);
+  if (readOnly) return no('mailbox is read-only');
+  const candidates = context.byUid ? pick(context, set).map(({ message }) => message) : box.messages;
+  box.remove(new Set(candidates.filter(isDeleted)));
   return DONE;
 }
 
 function close(context: Context): Answer {
-  purge(selectedOf(context));
+  const { box, readOnly } = selectedOf(context);
+  if (!readOnly) box.remove(new Set(box.messages.filter(isDeleted)));
   context.session.selected = undefined;
   return DONE;
 }
@@ -129,6 +133,7 @@ export const MESSAGE_COMMANDS: readonly (readonly [string, Command])[] = [
   ['SEARCH', search],
   ['UID SEARCH', search],
   ['EXPUNGE', expunge],
+  ['UID EXPUNGE', expunge],
   ['CLOSE', close],
   ['IDLE', idle],
 ];

@@ -6,8 +6,8 @@ import type { Answer } from './imap-answer.ts';
 import { formatFlags } from './imap-fetch.ts';
 import type { Mailbox, MailStore, StoredMessage } from './mail-store.ts';
 
-/** IMAP4rev1 (RFC 3501), IDLE (RFC 2177), LITERAL+ (RFC 7888). */
-export const CAPABILITIES = 'IMAP4rev1 IDLE LITERAL+';
+/** RFC 3501, RFC 2177, RFC 7888, RFC 4315. */
+export const CAPABILITIES = 'IMAP4rev1 IDLE LITERAL+ UIDPLUS';
 
 /** A mailbox as this client knows it: numbers and flags change for it only when it is told. */
 export interface SelectedMailbox {

@@ -26,9 +26,12 @@ export class Mailbox extends EventEmitter<{ change: [] }> {
     this.setMaxListeners(0);
   }
 
-  append(raw: Buffer, flags: Iterable<string>, received: Date): void {
-    this.messages.push({ uid: this.uidNext++, raw, received, flags: new Set(flags) });
+  /** Returns the UID of the new message. */
+  append(raw: Buffer, flags: Iterable<string>, received: Date): number {
+    const uid = this.uidNext++;
+    this.messages.push({ uid, raw, received, flags: new Set(flags) });
     this.emit('change');
+    return uid;
   }
 
   remove(doomed: ReadonlySet<StoredMessage>): void {

@@ -7,9 +7,10 @@ import { Failure } from '../../errors.ts';
 import { logPath } from '../../log.ts';
 import type { Settings } from '../../settings.ts';
 import { escapeForTerminal } from '../../terminal-text.ts';
-import { EXIT_INTERRUPTED, withInterrupt } from '../interrupt.ts';
+import { exitStatus, withInterrupt } from '../interrupt.ts';
 import { indent, type Output, printLines, printProblem } from '../output.ts';
 import { runAlpine } from './alpine.ts';
+import { awaitWarmImapd, endBrokers } from './brokers.ts';
 import { DEMO_ALIAS, DEMO_USER, type DemoHome, openDemoHome, writeDemoAlias } from './home.ts';
 import { makeDemoKey } from './keys.ts';
 import { openDemoMailbox } from './mailbox.ts';
@@ -32,9 +33,10 @@ export async function runDemo(settings: Settings, options: DemoOptions, output: 
   return await withInterrupt(output, async (signal) => {
     const home = await openDemoHome(settings);
     try {
-      return await showDemo(home, settings, options, output, signal);
+      const status = await showDemo(home, settings, options, output, signal);
+      return signal.aborted ? exitStatus(signal) : status;
     } catch (thrown) {
-      if (signal.aborted) return EXIT_INTERRUPTED;
+      if (signal.aborted) return exitStatus(signal);
       if (!(thrown instanceof Failure) || thrown.code !== 'demo-failed') throw thrown;
       printProblem(output, thrown.message, thrown.hint);
       await printLog(home, output);
@@ -85,6 +87,7 @@ async function showDemo(
     if (listed.map((message) => message.subject).join('\n') !== expected) {
       throw demoFailed(`${messages.length} messages lie in the mailbox, but these were not read`);
     }
+    await awaitWarmImapd(home.settings, signal);
     const second = await open();
     screen.showSecond(first.openedAfter, second.openedAfter);
     await checkEnd(second);
@@ -93,6 +96,7 @@ async function showDemo(
     return 0;
   } finally {
     for (const session of sessions) session.kill();
+    await endBrokers(home.settings);
     await server.close();
   }
 }

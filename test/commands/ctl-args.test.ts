@@ -1,0 +1,112 @@
+/** The arguments of pine-rshctl: help, versions, mistakes, and that nothing of the environment changes them. */
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { runCtl } from '../../src/ctl-args.ts';
+import { readSettings } from '../../src/settings.ts';
+import { displayWidth } from '../../src/terminal-text.ts';
+import { openTempHome } from '../helpers/temp-home.ts';
+import { type Captured, captureOutput } from './capture.ts';
+
+const PROGRAM = { path: '/opt/bin/pine-rsh', version: '1.2.3' };
+
+async function runWords(
+  t: TestContext,
+  words: readonly string[],
+  columns = 80,
+): Promise<{ status: number; output: Captured }> {
+  const home = openTempHome(t);
+  home.writeAlias('work', { USER: 'pat' });
+  const output = captureOutput({ columns });
+  const status = await runCtl(words, readSettings(home.env), PROGRAM, output);
+  return { status, output };
+}
+
+test('--version prints the version alone', async (t) => {
+  const { status, output } = await runWords(t, ['--version']);
+  assert.deepEqual([status, output.text(), output.errors()], [0, '1.2.3\n', '']);
+});
+
+for (const words of [['--help'], ['-h'], ['show', '--help'], ['log', '-h'], ['demo', '--help']]) {
+  for (const columns of [40, 80, 200]) {
+    test(`${words.join(' ')} explains with examples and keeps to ${columns} columns`, async (t) => {
+      const { status, output } = await runWords(t, words, columns);
+      assert.equal(status, 0);
+      assert.match(output.text(), /^pine-rshctl /);
+      assert.match(output.text(), /^Examples:$/m);
+      assert.deepEqual(
+        output
+          .text()
+          .split('\n')
+          .filter((line) => displayWidth(line) > columns),
+        [],
+      );
+    });
+  }
+}
+
+test('the help lists every command', async (t) => {
+  const { output } = await runWords(t, ['--help']);
+  for (const name of ['list', 'show <alias>', 'pinerc [alias]', 'log', 'demo']) {
+    assert.ok(output.text().includes(`pine-rshctl ${name}`), name);
+  }
+});
+
+test('the language of the environment changes nothing', async (t) => {
+  const { output } = await runWords(t, ['--help']);
+  const before = process.env['LC_ALL'];
+  process.env['LC_ALL'] = 'de_DE.UTF-8';
+  t.after(() => {
+    if (before === undefined) delete process.env['LC_ALL'];
+    else process.env['LC_ALL'] = before;
+  });
+  assert.equal((await runWords(t, ['--help'])).output.text(), output.text());
+});
+
+for (const [words, problem] of [
+  [[], 'a command is missing'],
+  [['lst'], 'unknown command lst; did you mean list?'],
+  [['xyzzy'], 'unknown command xyzzy'],
+  [['\x1b[2Jlist'], 'unknown command \\x1b[2Jlist; did you mean list?'],
+  [['list', '--jsno'], 'unknown option --jsno; did you mean --json?'],
+  [['list', '--no-json'], 'unknown option --no-json; did you mean --json?'],
+  [['--verbose'], 'unknown option --verbose'],
+  [['list', 'extra'], 'unknown argument extra'],
+  [['list', '--', 'extra'], 'unknown argument extra'],
+  [['show'], 'show needs <alias>'],
+  [['show', 'a', 'b'], 'unknown argument b'],
+  [['log', '-n', 'many'], '--lines is a whole number'],
+  [['log', '-n', '-3'], '--lines is a whole number'],
+] as const) {
+  test(`a usage error: ${JSON.stringify(words)}`, async (t) => {
+    const { status, output } = await runWords(t, words);
+    assert.equal(status, 64);
+    assert.equal(output.text(), '');
+    const [first, hint] = output.errors().split('\n');
+    assert.equal(first, `pine-rshctl: ${problem}`);
+    assert.match(hint ?? '', /^ {2}hint: see pine-rshctl (\w+ )?--help$/);
+  });
+}
+
+test('a mistyped alias is a problem of its own, with status 1', async (t) => {
+  const { status, output } = await runWords(t, ['show', 'wokr']);
+  assert.equal(status, 1);
+  assert.equal(output.errors(), 'pine-rshctl: no alias wokr\n  hint: did you mean work?\n');
+});
+
+test('options may stand before and after the alias, values behind a blank or =', async (t) => {
+  for (const words of [
+    ['show', '--json', 'work'],
+    ['show', 'work', '--json'],
+  ]) {
+    const { status, output } = await runWords(t, words);
+    assert.equal(status, 0);
+    assert.equal(JSON.parse(output.text()).name, 'work');
+  }
+  for (const words of [
+    ['log', '-n3'],
+    ['log', '-n', '3'],
+    ['log', '--lines=3'],
+  ]) {
+    assert.equal((await runWords(t, words)).status, 0);
+  }
+});
