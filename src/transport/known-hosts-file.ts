@@ -3,7 +3,7 @@
  * passed over.
  *
  * A file is never split as a whole on the way to a host. Lines are found by what they must contain, with the runtime's
- * own string search, and only those are looked at: of 10,000 lines in a millisecond, where splitting all takes thirty.
+ * own string search, and only those are looked at: 10,000 lines in two milliseconds, where splitting all takes thirty.
  */
 import { createHmac } from 'node:crypto';
 import { matchHostList } from '../host-pattern.ts';
@@ -63,7 +63,8 @@ const HASHED_NAME = /^\|1\|([A-Za-z0-9+/]{27}=)\|[A-Za-z0-9+/]{27}=$/;
 
 /** Wraps a file's content; nothing of it is looked at yet. */
 export function parseKnownHosts(content: string | Buffer, file: string): KnownHostsFile {
-  const text = typeof content === 'string' ? content : content.toString('latin1');
+  const bytes = typeof content === 'string' ? Buffer.from(content) : content;
+  const text = bytes.toString('latin1');
   // For ssh a line ends at a NUL, as every C string does.
   return { file, text: text.includes('\0') ? text.replace(/\0[^\n]*/g, '') : text };
 }
@@ -85,7 +86,9 @@ export function* findEntries(
     const end = newline === -1 ? text.length : newline;
     const entry = splitLine(text.slice(offset, end));
     if (typeof entry === 'object') yield { entry, offset };
-    for (const hit of hits) if (hit.at !== -1 && hit.at < end) hit.at = searched.indexOf(hit.needle, end);
+    if (newline === -1) return;
+    for (const hit of hits)
+      if (hit.at !== -1 && hit.at <= end) hit.at = searched.indexOf(hit.needle, end + 1);
   }
 }
 

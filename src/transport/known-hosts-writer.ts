@@ -1,5 +1,14 @@
 /** Writes new host keys down: for STRICT_HOST_KEY_CHECKING=accept-new, and for people who trust a key by hand. */
-import { closeSync, constants, fsyncSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  writeSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import { checkTrusted } from '../alias/trusted-file.ts';
 import { errnoOf, Failure } from '../errors.ts';
@@ -14,19 +23,22 @@ import { parseKnownHosts } from './known-hosts-file.ts';
 
 /**
  * Adds a key for a host that the file does not know, hashed if the file hides names already. Creates file (0600) and
- * folder (0700). The line goes out in one write at the file's end, so lines of several writers do not mix; two that
- * write the same key in the same instant leave it there twice, which is harmless.
+ * folder (0700; one level, as ssh makes ~/.ssh). The line goes out in one write at the file's end, so lines of several
+ * writers do not mix; two that write the same key in the same instant leave it there twice, which is harmless.
  *
+ * @param names of `nameHost`
  * @returns false if by now the file holds a key for the host
  * @throws {Failure} `file-untrusted` (the folder), `file-unusable` (cannot be written)
  */
 export function recordHostKey(file: string, names: HostNames, blob: Buffer, uid: number): boolean {
   try {
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    makeFolder(dirname(file));
     checkTrusted(dirname(file), uid);
     const { O_RDWR, O_APPEND, O_CREAT, O_NOCTTY } = constants;
     const fd = openSync(file, O_RDWR | O_APPEND | O_CREAT | O_NOCTTY, 0o600);
     try {
+      // A device may have no end.
+      if (!fstatSync(fd).isFile()) throw Object.assign(new Error('not a file'), { code: 'ENODEV' });
       const known = parseKnownHosts(readFileSync(fd), file);
       if (judgeHostKey([known], names, blob).kind !== 'unknown') return false;
       const line = formatKnownHostsLine(names[0], blob, { hashed: hidesNames(known) });
@@ -41,6 +53,14 @@ export function recordHostKey(file: string, names: HostNames, blob: Buffer, uid:
     const why = `cannot be written (${errnoOf(error) ?? 'unknown'})`;
     const remedy = 'check its permissions and the free space';
     throw new Failure('file-unusable', { file, why, remedy }, { cause: error });
+  }
+}
+
+function makeFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw error;
   }
 }
 

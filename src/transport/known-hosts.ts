@@ -105,11 +105,8 @@ export function listKeyTypes(files: readonly KnownHostsFile[], names: HostNames)
     if (name === undefined || types.size > 0) continue;
     const withRevoked = files.filter(({ text }) => text.includes('@revoked'));
     const revoked = [...findHostKeys(withRevoked, name, ({ marker }) => marker === '@revoked')];
-    for (const { type, blob } of findHostKeys(
-      files,
-      name,
-      (e) => e.marker === undefined && !types.has(e.type),
-    )) {
+    const isNews = (entry: EntryLine): boolean => entry.marker === undefined && !types.has(entry.type);
+    for (const { type, blob } of findHostKeys(files, name, isNews)) {
       if (!revoked.some((key) => key.blob.equals(blob))) types.add(type);
     }
   }

@@ -518,14 +518,14 @@ describe('files of ssh-keygen and ssh-keyscan', {
     );
     const lines = fc.array(fc.oneof({ weight: 4, arbitrary: entry }, garbage), { maxLength: 8 });
     fc.assert(
-      fc.property(lines, fc.constantFrom('a', 'b.a', 'c', 'B.A', '[a]:22'), (text, host) => {
+      fc.property(lines, fc.constantFrom('a', 'b.a', 'c', '[a]:22'), (text, host) => {
         writeFileSync(file, text.join('\n'));
         const found = spawnSync('ssh-keygen', ['-F', host, '-f', file], { encoding: 'latin1' }).stdout;
         const expected = [...found.matchAll(/^# Host .* found: line (\d+)/gm)].map((match) =>
           Number(match[1]),
         );
         const known = [parseKnownHosts(readFileSync(file), file)];
-        const ours = listHostKeys(known, host.toLowerCase()).map((key) =>
+        const ours = listHostKeys(known, host).map((key) =>
           Number(formatPlace(key.in, key.offset).slice(file.length + 1)),
         );
         assert.deepEqual(ours, expected);
