@@ -123,6 +123,7 @@ async function openSession(
     target: invocation.forward,
     family: invocation.family,
     settings,
+    verbosity: invocation.verbosity,
     log: answer.log,
     signal: gone,
     onStderr(chunk) {

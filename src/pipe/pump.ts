@@ -107,11 +107,15 @@ export async function pump(
   return { end, bytesIn, bytesOut };
 }
 
-/** Waits until all that was written has left the process, or cannot. */
+/**
+ * Waits until all that was written has left the process, or cannot. Ending is the one way that both runtimes answer
+ * only then: Bun calls back at once for an empty write, and always tells a writableLength of 0.
+ */
 function flush(output: Writable): Promise<void> {
   return new Promise((resolve) => {
     output.once('error', () => resolve());
-    output.write('', () => resolve());
+    output.once('close', () => resolve());
+    output.end(() => resolve());
   });
 }
 
