@@ -199,7 +199,7 @@ const REASONS = {
   'demo-failed': { text: 'the demo failed: {what}', hint: 'its log follows', sysexit: 70 },
   'no-terminal': { text: '{what} needs a terminal', hint: '{remedy}', sysexit: 64 },
   'program-path-unusable': {
-    text: 'Pine cannot run {path} as rsh-path',
+    text: '{path} cannot be rsh-path: Pine would not run it',
     hint: 'put a link to it where the path holds neither blanks nor $ nor quotes, and run pine-rshctl by a link beside it',
     sysexit: 78,
   },

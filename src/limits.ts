@@ -74,3 +74,75 @@ export const SIGNAL_UNKNOWN = 9;
 
 /** One frame between client and broker: two SSH packets' worth, so that a copy stays in the cache. */
 export const FRAME_PAYLOAD_MAX = 64 * 1024;
+
+/** STDIN that a client may have under way to the broker without its word: enough for any line, small in memory. */
+export const STDIN_WINDOW = 1024 * 1024;
+
+/** A broker that is stopped or hung does not say hello; the session then opens directly. */
+export const BROKER_HELLO_MS = 1_000;
+
+/** From starting a broker to its socket; a loaded machine takes longer than an idle one's 30 ms. */
+export const BROKER_START_MS = 2_000;
+
+/** How often a client that waits for its session asks whether the broker still runs at all. */
+export const BROKER_CHECK_MS = 2_000;
+
+/** A Unix socket's path is at most 103 bytes on macOS and the BSDs, 107 on Linux (sockaddr_un). */
+export const SOCKET_PATH_MAX = 103;
+
+/** A warm connection that may be dead is asked; longer than this it is taken for dead. */
+export const PROBE_MS = 2_000;
+
+/** A difference between the wall clock and the monotonic one that only sleep or a set clock makes. */
+export const CLOCK_JUMP_MS = 2_000;
+
+/** Servers end an idle session after 30 minutes (RFC 9051 section 5.4); a warm one is replaced well before. */
+export const WARM_AGE_MS = 25 * 60_000;
+
+/** The next warm session is started a little later, so that it does not compete with the one just opened. */
+export const WARM_REFILL_MS = 30;
+
+/** After a warm session could not be had, the server is left alone for a while. */
+export const WARM_PAUSE_MS = 5 * 60_000;
+
+/** A broker whose login failed stays this long: Alpine asks four times in a row. */
+export const BROKER_LINGER_MS = 5_000;
+
+/** How often a broker looks whether its socket is still there, and its warm sessions still young. */
+export const BROKER_TICK_MS = 5_000;
+
+/** sshd drops connections at random while many are not logged in yet (MaxStartups): tried again after up to this. */
+export const STARTUP_RETRY_MS = 400;
+
+/** How often such a dropped connection is tried again. */
+export const STARTUP_RETRIES = 3;
+
+/** A payload up to this is copied behind its header; longer ones are written apart. */
+export const FRAME_JOIN_MAX = 8 * 1024;
+
+/** How long a connection counts as alive after its last bytes where SERVER_ALIVE_INTERVAL is 0. */
+export const DEFAULT_FRESH_MS = 15_000;
+
+/** An agent's list of keys; OpenSSH's own limit for a message (AGENT_MAX_LEN). */
+export const AGENT_ANSWER_MAX = 256 * 1024;
+
+/** What PASSPHRASE_COMMAND and an askpass program may take: most of what an opening may take altogether. */
+export const PASSPHRASE_WAIT_MS = 45_000;
+
+/** How often an askpass program is started for one key, as in ssh_config(5) NumberOfPasswordPrompts. */
+export const ASKPASS_ATTEMPTS = 3;
+
+/** One line of a program; a passphrase is shorter, a mistaken `cat` is not. */
+export const PROGRAM_LINE_MAX = 4 * 1024;
+
+/** What is kept of a program's stderr for the log. */
+export const PROGRAM_STDERR_MAX = 2_000;
+
+/** From asking a program to end to ending it. */
+export const PROGRAM_KILL_MS = 500;
+
+/** Hosts whose working key is remembered. */
+export const KEY_MEMORY_MAX = 200;
+
+/** Gateways behind gateways; more is a mistake. */
+export const GATEWAYS_MAX = 8;

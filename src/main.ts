@@ -11,6 +11,11 @@ async function main(): Promise<number> {
     const { BUILD } = await import('./build-info.ts');
     return runCtl(args, readSettings(), { path: programPath(), version: BUILD.version });
   }
+  // Exactly two words: whatever a mail client passes is longer.
+  if (args[0] === '--broker' && args.length === 2) {
+    const { runBroker } = await import('./broker/run.ts');
+    return runBroker();
+  }
   const { runSession } = await import('./session.ts');
   return runSession(args, readSettings());
 }

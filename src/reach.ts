@@ -1,15 +1,16 @@
-/** An alias and what to run -> an open session, within one deadline. */
+/**
+ * An alias and what to run -> an open session, within one deadline: through the broker where connections are shared,
+ * else over a connection of its own. Trouble with the broker never costs a session.
+ */
 import type { Alias } from './alias/alias.ts';
+import type { OpenedSession } from './broker/client.ts';
 import { Failure } from './errors.ts';
 import type { SessionKind } from './imap/mail-stream.ts';
 import { OPEN_DEADLINE_MS } from './limits.ts';
 import type { Log } from './log.ts';
 import type { Settings } from './settings.ts';
-import { dial } from './transport/dial.ts';
-import { openImapd, withAbort } from './transport/imapd.ts';
-import { RecentTimeout } from './transport/recent-timeout.ts';
 import { formatAddress } from './transport/tcp.ts';
-import type { Connection, RemoteStream } from './transport/transport.ts';
+import type { RemoteStream } from './transport/transport.ts';
 
 export interface ReachRequest {
   readonly alias: Alias;
@@ -17,9 +18,11 @@ export interface ReachRequest {
   readonly target: { readonly host: string; readonly port: number } | undefined;
   readonly family: 0 | 4 | 6;
   readonly settings: Settings;
+  readonly verbosity: number;
   readonly log: Log;
   /** Ends the attempt: the caller has gone. */
   readonly signal: AbortSignal;
+  /** Takes a mail stream's stderr. */
   readonly onStderr: (chunk: Buffer) => void;
 }
 
@@ -28,7 +31,7 @@ export interface ReachedSession {
   readonly stream: RemoteStream;
   /** In a mail stream what goes to the client first; empty otherwise. */
   readonly greeting: Buffer;
-  readonly route: 'direct';
+  readonly route: 'direct' | 'shared' | 'warm';
   /** True if the peer answers; for a client that waits. */
   readonly alive: (withinMs: number) => Promise<boolean>;
   /** Ends the session and, where it is ours alone, its connection. */
@@ -38,12 +41,12 @@ export interface ReachedSession {
 }
 
 /**
- * Opens a session over a connection of its own.
+ * Opens a session.
  *
  * @throws {Failure} whatever keeps it from opening
  */
 export async function reach(request: ReachRequest): Promise<ReachedSession> {
-  const { alias, session, settings, log, family } = request;
+  const { alias } = request;
   const started = performance.now();
   const steps: Record<string, number> = {};
   const onStep = (step: string): void => {
@@ -57,52 +60,61 @@ export async function reach(request: ReachRequest): Promise<ReachedSession> {
     const seconds = OPEN_DEADLINE_MS / 1000;
     deadline.abort(new Failure('connect-timeout', { address, seconds, stage: 'all steps together' }));
   }, OPEN_DEADLINE_MS);
-  let connection: Connection | undefined;
-  const memory = session.kind === 'mail' ? new RecentTimeout(alias, family, settings) : undefined;
   try {
-    memory?.check();
-    const open = await dial(alias, { settings, log, family, signal: deadline.signal, onStep });
-    connection = open;
-    const { stream, greeting } = await start(open, request, deadline.signal);
+    const shared = alias.share ? await reachShared(request, deadline.signal) : undefined;
+    const reached = shared ?? (await openDirectly(request, deadline.signal, onStep));
     onStep('open');
-    memory?.learn(undefined);
-    return {
-      stream,
-      greeting,
-      route: 'direct',
-      steps,
-      alive: (withinMs) => open.alive(withinMs),
-      close() {
-        stream.kill();
-        open.close();
-      },
-    };
-  } catch (error) {
-    connection?.close();
-    memory?.learn(error);
-    throw error;
+    return { ...reached, steps };
   } finally {
     clearTimeout(timer);
     request.signal.removeEventListener('abort', onCallerGone);
   }
 }
 
-async function start(
-  connection: Connection,
-  { alias, session, target, log, onStderr }: ReachRequest,
+async function openDirectly(
+  request: ReachRequest,
   signal: AbortSignal,
-): Promise<{ stream: RemoteStream; greeting: Buffer }> {
-  if (session.kind === 'mail') {
-    return openImapd(connection, alias, { command: session.command, signal, log, onStderr });
+  onStep: (step: string) => void,
+): Promise<Omit<ReachedSession, 'steps'>> {
+  const { reachDirectly } = await import('./transport/direct.ts');
+  return reachDirectly(request, signal, onStep);
+}
+
+/** Through the broker, which is started if there is none; undefined if it is of no use. */
+async function reachShared(
+  request: ReachRequest,
+  signal: AbortSignal,
+): Promise<Omit<ReachedSession, 'steps'> | undefined> {
+  const { alias, session, target, settings, family, verbosity, log, onStderr } = request;
+  const [{ openThroughBroker, BrokerUseless }, { brokerFileName }, { brokerSocketPath }] = await Promise.all([
+    import('./broker/client.ts'),
+    import('./broker/spec.ts'),
+    import('./broker/socket.ts'),
+  ]);
+  try {
+    const socket = brokerSocketPath(brokerFileName(alias, family, settings), settings);
+    if (socket === undefined) throw new BrokerUseless('no safe runtime folder');
+    const ask = {
+      kind: session.kind,
+      command: session.kind === 'forward' ? undefined : session.command,
+      host: target?.host,
+      port: target?.port,
+    };
+    const open = (): Promise<OpenedSession | undefined> =>
+      openThroughBroker(socket, settings.uid, ask, signal);
+    let opened = await open();
+    if (opened === undefined) {
+      const { launchBroker } = await import('./broker/launch.ts');
+      await launchBroker({ alias, family, settings, verbosity, socket });
+      opened = await open();
+    }
+    if (opened === undefined) throw new BrokerUseless('the broker went away');
+    const { stream } = opened;
+    if (session.kind === 'mail') stream.stderr.on('data', onStderr);
+    return { ...opened, close: () => stream.kill() };
+  } catch (error) {
+    if (!(error instanceof BrokerUseless)) throw error;
+    log.record('broker-useless', { alias: alias.name, why: error.message, cause: String(error.cause ?? '') });
+    return undefined;
   }
-  const stream = await withAbort(
-    signal,
-    session.kind === 'forward' && target !== undefined
-      ? connection.forward(target.host, target.port)
-      : connection.exec({
-          kind: session.kind === 'subsystem' ? 'subsystem' : 'exec',
-          text: session.kind === 'forward' ? '' : session.command,
-        }),
-  );
-  return { stream, greeting: Buffer.alloc(0) };
 }

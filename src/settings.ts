@@ -21,9 +21,37 @@ export interface Settings {
   readonly agentSocket: string | undefined;
   readonly path: string;
   readonly noColor: boolean;
+  /** What the broker is started with: the environment of the first caller, less all that is nobody else's business. */
+  readonly brokerEnv: Readonly<Record<string, string>>;
   /** TERM of the person's terminal, '' without one. */
   readonly term: string;
 }
+
+/** What ssh, agents, askpass programs and password stores need; everything else stays with the caller. */
+const BROKER_VARIABLES: readonly string[] = [
+  'HOME',
+  'PATH',
+  'LANG',
+  'LC_ALL',
+  'LC_CTYPE',
+  'TZ',
+  'SSH_AUTH_SOCK',
+  'SSH_ASKPASS',
+  'SSH_ASKPASS_REQUIRE',
+  'DISPLAY',
+  'WAYLAND_DISPLAY',
+  'XAUTHORITY',
+  'XDG_RUNTIME_DIR',
+  'XDG_CONFIG_HOME',
+  'XDG_STATE_HOME',
+  'DBUS_SESSION_BUS_ADDRESS',
+  'GNUPGHOME',
+  'PASSWORD_STORE_DIR',
+  'KRB5CCNAME',
+  'PINE_RSH_CONFIG_DIR',
+  'PINE_RSH_STATE_DIR',
+  'PINE_RSH_RUNTIME_DIR',
+];
 
 /** Reads the environment (`env` is `process.env` but in tests). */
 export function readSettings(env: Readonly<Record<string, string | undefined>> = process.env): Settings {
@@ -57,5 +85,11 @@ export function readSettings(env: Readonly<Record<string, string | undefined>> =
     path: env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin',
     noColor: (env['NO_COLOR'] ?? '') !== '',
     term: env['TERM'] ?? '',
+    brokerEnv: Object.fromEntries(
+      BROKER_VARIABLES.flatMap((name) => {
+        const value = env[name];
+        return value === undefined ? [] : [[name, value]];
+      }),
+    ),
   });
 }

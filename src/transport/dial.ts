@@ -114,6 +114,10 @@ function login(
     if (sniffed.length > KEXINIT_SNIFF_MAX) socket.off('data', sniff);
   };
   socket.on('data', sniff);
+  let heard = performance.now();
+  socket.on('data', () => {
+    heard = performance.now();
+  });
   socket.pause();
 
   return new Promise((resolve, reject) => {
@@ -147,7 +151,15 @@ function login(
     client.on('ready', () => {
       attempt.signal.removeEventListener('abort', abort);
       context.onStep?.('login');
-      resolve(connectionOf(client, address, () => lost, closed));
+      resolve(
+        connectionOf(
+          client,
+          address,
+          () => heard,
+          () => lost,
+          closed,
+        ),
+      );
     });
     attempt.stage = 'exchanging keys';
     client.connect({
@@ -194,11 +206,13 @@ export type { KeyOffer };
 function connectionOf(
   client: ssh2.Client,
   address: string,
+  lastHeard: () => number,
   lost: () => Failure | undefined,
   closed: Promise<Failure>,
 ): Connection {
   return {
     closed,
+    lastHeard,
     exec: (command) => execOnClient(client, command, address, lost),
     forward: (host, port) => forwardOnClient(client, host, port, address, lost),
     alive: (withinMs) => probe(client, withinMs),

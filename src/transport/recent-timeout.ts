@@ -13,51 +13,63 @@ import { openRuntimeDir } from '../runtime-dir.ts';
 import type { Settings } from '../settings.ts';
 import { formatAddress } from './tcp.ts';
 
-export class RecentTimeout {
-  readonly #note: string | undefined;
-  readonly #address: string;
-
-  /** `family` is part of the name: a host may answer over IPv4 only. */
-  constructor(alias: Alias, family: 0 | 4 | 6, settings: Settings) {
-    this.#address = formatAddress(alias.hostname, alias.port);
-    const dir = openRuntimeDir(settings);
-    const jumps = alias.proxyJump.map(({ host, user, port }) => `${user}@${host}:${port}`);
-    const name = [this.#address, family, ...jumps, alias.proxyCommand, alias.connectTimeout].join('\n');
-    const hash = createHash('sha256').update(name).digest('hex').slice(0, 16);
-    this.#note = dir === undefined ? undefined : join(dir, `timeout-${hash}`);
+/**
+ * Runs `connect`, unless the same host was silent a moment ago. `family` is part of what counts as the same: a host
+ * may answer over IPv4 only.
+ *
+ * @throws {Failure} `connect-timeout-recent`, and whatever `connect` throws
+ */
+export async function rememberTimeout<T>(
+  alias: Alias,
+  family: 0 | 4 | 6,
+  settings: Settings,
+  connect: () => Promise<T>,
+): Promise<T> {
+  const note = notePath(alias, family, settings);
+  checkNote(note, formatAddress(alias.hostname, alias.port));
+  try {
+    return await connect();
+  } catch (error) {
+    if (error instanceof Failure && error.code === 'connect-timeout') writeNote(note);
+    throw error;
   }
+}
 
-  /** @throws {Failure} `connect-timeout-recent` */
-  check(): void {
-    if (this.#note === undefined) return;
-    let age: number;
-    try {
-      age = Date.now() - statSync(this.#note).mtimeMs;
-    } catch {
-      return;
-    }
-    // A clock that was set back makes the note look new for ever.
-    if (age < 0 || age >= TIMEOUT_MEMORY_MS) return;
-    throw new Failure('connect-timeout-recent', {
-      address: this.#address,
-      ago: Math.round(age / 1000),
-      wait: Math.ceil((TIMEOUT_MEMORY_MS - age) / 1000),
-    });
+function notePath(alias: Alias, family: 0 | 4 | 6, settings: Settings): string | undefined {
+  const dir = openRuntimeDir(settings);
+  if (dir === undefined) return undefined;
+  const { hostname, port, proxyJump, proxyCommand, connectTimeout } = alias;
+  const name = JSON.stringify([hostname, port, family, proxyJump, proxyCommand, connectTimeout]);
+  return join(dir, `timeout-${createHash('sha256').update(name).digest('hex').slice(0, 16)}`);
+}
+
+function checkNote(note: string | undefined, address: string): void {
+  if (note === undefined) return;
+  let age: number;
+  try {
+    age = Date.now() - statSync(note).mtimeMs;
+  } catch {
+    return;
   }
+  // A clock that was set back makes the note look new for ever.
+  if (age < 0 || age >= TIMEOUT_MEMORY_MS) {
+    rmSync(note, { force: true });
+    return;
+  }
+  throw new Failure('connect-timeout-recent', {
+    address,
+    ago: Math.round(age / 1000),
+    wait: Math.ceil((TIMEOUT_MEMORY_MS - age) / 1000),
+  });
+}
 
-  /** Notes a timeout; any other outcome of a real attempt wipes the note. */
-  learn(outcome: unknown): void {
-    if (this.#note === undefined) return;
-    try {
-      if (outcome instanceof Failure && outcome.code === 'connect-timeout') {
-        const { O_WRONLY, O_CREAT, O_NOFOLLOW } = constants;
-        rmSync(this.#note, { force: true });
-        closeSync(openSync(this.#note, O_WRONLY | O_CREAT | O_NOFOLLOW, 0o600));
-      } else if (!(outcome instanceof Failure && outcome.code === 'connect-timeout-recent')) {
-        rmSync(this.#note, { force: true });
-      }
-    } catch {
-      // A full disk costs the next open its own timeout, no more.
-    }
+function writeNote(note: string | undefined): void {
+  if (note === undefined) return;
+  try {
+    rmSync(note, { force: true });
+    const { O_WRONLY, O_CREAT, O_EXCL } = constants;
+    closeSync(openSync(note, O_WRONLY | O_CREAT | O_EXCL, 0o600));
+  } catch {
+    // A full disk costs the next open its own timeout, no more.
   }
 }

@@ -38,6 +38,8 @@ export interface Connection {
   forward(host: string, port: number): Promise<RemoteStream>;
   /** Asks the peer for an answer. True if one came within `withinMs`. */
   alive(withinMs: number): Promise<boolean>;
+  /** When the peer last sent anything, in milliseconds of `performance.now()`. */
+  lastHeard(): number;
   /** Settles with the reason when the connection ends, whoever ended it. */
   readonly closed: Promise<Failure>;
   close(): void;

@@ -1,0 +1,103 @@
+/** The frames of PROTOCOL.md, sections 1 and 3: encoding and decoding. Pure. */
+import { FRAME_PAYLOAD_MAX } from '../limits.ts';
+
+/** PROTOCOL.md section 3; a test compares the two. */
+export const FRAME = {
+  HELLO: 1,
+  OPEN: 2,
+  OPENED: 3,
+  STDIN: 4,
+  DATA: 5,
+  STDERR: 6,
+  EOF: 7,
+  EXIT: 8,
+  FAIL: 9,
+  KILL: 10,
+  PING: 11,
+  PONG: 12,
+  STATUS: 13,
+  STOP: 14,
+  TAKEN: 15,
+} as const;
+
+/** PROTOCOL.md; a change that an old peer would misunderstand raises it. */
+export const PROTOCOL_VERSION = 1;
+
+export type FrameType = (typeof FRAME)[keyof typeof FRAME];
+
+export interface Frame {
+  readonly type: FrameType;
+  readonly payload: Buffer;
+}
+
+const HEADER = 5;
+const LAST_TYPE = FRAME.TAKEN;
+
+/** One control frame; `body` becomes JSON, undefined an empty payload. */
+export function encodeControl(type: FrameType, body?: object): Buffer {
+  return encodeFrame(type, body === undefined ? Buffer.alloc(0) : Buffer.from(JSON.stringify(body)));
+}
+
+/** The five bytes that precede a payload, so that large payloads need not be copied. */
+export function encodeHeader(type: FrameType, length: number): Buffer {
+  const header = Buffer.allocUnsafe(HEADER);
+  header.writeUInt32BE(length + 1, 0);
+  header[4] = type;
+  return header;
+}
+
+/** One whole frame. The payload must be within the limit; `splitPayload` cuts longer ones. */
+export function encodeFrame(type: FrameType, payload: Buffer): Buffer {
+  return Buffer.concat([encodeHeader(type, payload.length), payload]);
+}
+
+/** Bytes of any length as payloads within the limit. */
+export function splitPayload(bytes: Buffer): Buffer[] {
+  if (bytes.length <= FRAME_PAYLOAD_MAX) return bytes.length === 0 ? [] : [bytes];
+  const parts: Buffer[] = [];
+  for (let at = 0; at < bytes.length; at += FRAME_PAYLOAD_MAX) {
+    parts.push(bytes.subarray(at, at + FRAME_PAYLOAD_MAX));
+  }
+  return parts;
+}
+
+/** A peer that does not keep to the protocol; its connection is closed. */
+export class FrameError extends Error {}
+
+/** Collects bytes and gives whole frames. Holds at most one frame and the chunk it was given. */
+export class FrameReader {
+  #pending: Buffer = Buffer.alloc(0);
+
+  /** @throws {FrameError} for a length or a type that the protocol does not have */
+  *push(chunk: Buffer): Generator<Frame> {
+    let bytes = this.#pending.length === 0 ? chunk : Buffer.concat([this.#pending, chunk]);
+    while (bytes.length >= 4) {
+      const length = bytes.readUInt32BE(0);
+      if (length < 1 || length > FRAME_PAYLOAD_MAX + 1) throw new FrameError(`frame length ${length}`);
+      if (bytes.length >= HEADER) {
+        const type = bytes[4] as number;
+        if (type < 1 || type > LAST_TYPE) throw new FrameError(`frame type ${type}`);
+      }
+      if (bytes.length < 4 + length) break;
+      const payload = bytes.subarray(HEADER, 4 + length);
+      const type = bytes[4] as FrameType;
+      bytes = bytes.subarray(4 + length);
+      this.#pending = bytes;
+      yield { type, payload };
+    }
+    this.#pending = bytes;
+  }
+}
+
+/** A control payload as an object. @throws {FrameError} if it is none */
+export function parseControl(payload: Buffer): Readonly<Record<string, unknown>> {
+  try {
+    const body: unknown = JSON.parse(payload.toString('utf8'));
+    if (typeof body === 'object' && body !== null && !Array.isArray(body)) {
+      return body as Record<string, unknown>;
+    }
+  } catch {
+    // Said below.
+  }
+  throw new FrameError('control payload is no object');
+}

@@ -1,0 +1,48 @@
+/** Starts a broker in the background and waits until its socket is there. */
+import { spawn } from 'node:child_process';
+import { BROKER_START_MS } from '../limits.ts';
+import { selfCommand } from '../program.ts';
+import { BrokerUseless } from './client.ts';
+import { type BrokerSpec, encodeSpec } from './spec.ts';
+
+/** What the broker writes to its stdout once it listens, or once it knows that another one does. */
+export const READY = 'ready\n';
+
+/**
+ * Resolves when a broker listens at `spec.socket`. Of several that are started at once one stays.
+ *
+ * The spec goes through stdin: command lines are public, and longer than some systems allow.
+ *
+ * @throws {BrokerUseless} if none came up in time
+ */
+export function launchBroker(spec: BrokerSpec): Promise<void> {
+  const [file, ...args] = selfCommand();
+  return new Promise((resolve, reject) => {
+    const child = spawn(file, [...args, '--broker', spec.alias.name], {
+      argv0: 'pine-rsh',
+      cwd: '/',
+      // A session of its own: no terminal, and no signal meant for the mail client.
+      detached: true,
+      env: spec.settings.brokerEnv,
+      stdio: ['pipe', 'pipe', 'ignore'],
+    });
+    const done = (error?: Error): void => {
+      clearTimeout(timer);
+      child.stdin.destroy();
+      child.stdout.destroy();
+      child.unref();
+      if (error === undefined) resolve();
+      else reject(error);
+    };
+    const timer = setTimeout(
+      () => done(new BrokerUseless('the broker did not start in time')),
+      BROKER_START_MS,
+    );
+    child.on('error', (cause) => done(new BrokerUseless('the broker cannot be started', { cause })));
+    child.stdin.on('error', () => {});
+    child.stdout.on('error', () => {});
+    child.stdout.once('data', () => done());
+    child.stdout.once('end', () => done(new BrokerUseless('the broker ended at once')));
+    child.stdin.end(encodeSpec(spec));
+  });
+}

@@ -1,0 +1,63 @@
+/** What brokers tell about themselves, and how they are stopped; for pine-rshctl and for a newer broker. */
+import { BROKER_HELLO_MS } from '../limits.ts';
+import type { Settings } from '../settings.ts';
+import { FRAME, PROTOCOL_VERSION, parseControl } from './frame.ts';
+import { FrameSocket } from './frame-socket.ts';
+import { connectBroker, listBrokerSockets } from './socket.ts';
+
+/** PROTOCOL.md, STATUS. */
+export interface BrokerStatus {
+  readonly alias: string;
+  readonly pid: number;
+  readonly version: string;
+  readonly sessions: number;
+  readonly warm: number;
+  readonly age_s: number;
+  readonly bytes: number;
+}
+
+/** All brokers that answer. */
+export async function listBrokers(
+  settings: Settings,
+): Promise<(BrokerStatus & { readonly socket: string })[]> {
+  const found = await Promise.all(
+    listBrokerSockets(settings).map(async (socket) => {
+      const status = await ask(socket, settings.uid, FRAME.STATUS);
+      return status === undefined ? [] : [{ ...(status as unknown as BrokerStatus), socket }];
+    }),
+  );
+  return found.flat();
+}
+
+/** Makes a broker take no more sessions and end with its last one; `now`: at once. False if none answered. */
+export async function stopBroker(socket: string, settings: Settings, now: boolean): Promise<boolean> {
+  return (await ask(socket, settings.uid, FRAME.STOP, { now })) !== undefined;
+}
+
+/** One question and its answer; undefined if nobody is there or answers in time. */
+async function ask(
+  path: string,
+  uid: number,
+  type: typeof FRAME.STATUS | typeof FRAME.STOP,
+  body: object = {},
+): Promise<Readonly<Record<string, unknown>> | undefined> {
+  const socket = await connectBroker(path, uid).catch(() => undefined);
+  if (socket === undefined) return undefined;
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => finish(undefined), BROKER_HELLO_MS);
+    const finish = (answer: Readonly<Record<string, unknown>> | undefined): void => {
+      clearTimeout(timer);
+      socket.destroy();
+      resolve(answer);
+    };
+    const frames = new FrameSocket(
+      socket,
+      (frame) => {
+        if (frame.type === type) finish(parseControl(frame.payload));
+      },
+      () => finish(undefined),
+    );
+    socket.on('close', () => finish(undefined));
+    frames.controls([FRAME.HELLO, { version: PROTOCOL_VERSION }], [type, body]);
+  });
+}

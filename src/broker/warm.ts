@@ -1,0 +1,136 @@
+/**
+ * imapd sessions kept ready: started, logged in, greeting read. One is handed out the moment a folder opens, and the
+ * next is started behind it. A dead one is never handed out, and nothing is ever written to one before its client.
+ */
+
+import { WARM_AGE_MS, WARM_PAUSE_MS, WARM_REFILL_MS } from '../limits.ts';
+import type { Log } from '../log.ts';
+import type { ImapSession } from '../transport/imapd.ts';
+
+/** A session that can be handed to a client. */
+export interface ReadySession extends ImapSession {
+  /** Asks the SSH peer. */
+  readonly alive: (withinMs: number) => Promise<boolean>;
+  /** Turns stderr to the client once there is one. */
+  readonly setStderr: (sink: (chunk: Buffer) => void) => void;
+}
+
+interface Warm {
+  readonly session: ReadySession;
+  readonly bornAt: number;
+  /** Stops watching. */
+  readonly release: () => void;
+}
+
+export interface WarmOptions {
+  readonly size: number;
+  readonly alias: string;
+  readonly log: Log;
+  /** Starts one more. */
+  readonly start: () => Promise<ReadySession>;
+}
+
+export class WarmSessions {
+  readonly #options: WarmOptions;
+  readonly #ready = new Set<Warm>();
+  #starting = 0;
+  #refill: NodeJS.Timeout | undefined;
+  #pausedUntil = 0;
+  #closed = false;
+
+  constructor(options: WarmOptions) {
+    this.#options = options;
+  }
+
+  get count(): number {
+    return this.#ready.size;
+  }
+
+  /** The youngest session, ready to be piped; undefined if there is none. */
+  take(): ReadySession | undefined {
+    const warm = [...this.#ready].at(-1);
+    if (warm === undefined) return undefined;
+    this.#ready.delete(warm);
+    warm.release();
+    return warm.session;
+  }
+
+  /** Sees to it that there are as many as wanted, shortly. */
+  refill(): void {
+    if (this.#refill !== undefined || this.#closed) return;
+    this.#refill = setTimeout(() => {
+      this.#refill = undefined;
+      this.#startMissing();
+    }, WARM_REFILL_MS);
+  }
+
+  /** Replaces those that a server would end for idleness before long. */
+  renew(): void {
+    const tooOld = performance.now() - WARM_AGE_MS;
+    for (const warm of this.#ready) {
+      if (warm.bornAt > tooOld) continue;
+      this.#drop(warm);
+      this.refill();
+    }
+  }
+
+  /** Ends all of them; `pause`: and leaves the server alone for a while. */
+  drop(pause = false): void {
+    for (const warm of this.#ready) this.#drop(warm);
+    if (pause) this.#pausedUntil = performance.now() + WARM_PAUSE_MS;
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#refill);
+    this.drop();
+  }
+
+  #startMissing(): void {
+    if (performance.now() < this.#pausedUntil) return;
+    const missing = this.#options.size - this.#ready.size - this.#starting;
+    for (let i = 0; i < missing; i += 1) void this.#startOne();
+  }
+
+  async #startOne(): Promise<void> {
+    this.#starting += 1;
+    try {
+      const session = await this.#options.start();
+      if (this.#closed) session.stream.kill();
+      else this.#watch(session);
+    } catch (error) {
+      // Whoever opens a folder gets the reason himself; here it only means that the server wants to be left alone.
+      this.#pausedUntil = performance.now() + WARM_PAUSE_MS;
+      this.#options.log.record('warm-failed', { alias: this.#options.alias, why: String(error) });
+    } finally {
+      this.#starting -= 1;
+    }
+  }
+
+  /** A session that says or ends anything before it has a client is of no use to one. */
+  #watch(session: ReadySession): void {
+    const { stdout, exit } = session.stream;
+    const spoil = (): void => this.#drop(warm);
+    const warm: Warm = {
+      session,
+      bornAt: performance.now(),
+      release: () => {
+        stdout.off('data', spoil);
+        stdout.off('end', spoil);
+        stdout.pause();
+      },
+    };
+    this.#ready.add(warm);
+    stdout.on('data', spoil);
+    stdout.on('end', spoil);
+    void exit.then(spoil);
+  }
+
+  #drop(warm: Warm): void {
+    if (!this.#ready.delete(warm)) return;
+    warm.release();
+    warm.session.stream.kill();
+    // So that its end is seen: a channel that nobody reads never closes.
+    warm.session.stream.stdout.resume();
+  }
+}
