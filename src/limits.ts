@@ -146,3 +146,30 @@ export const KEY_MEMORY_MAX = 200;
 
 /** Gateways behind gateways; more is a mistake. */
 export const GATEWAYS_MAX = 8;
+
+/** What a server may send on one channel before it is read, as ssh's own (OpenSSH channels.h, CHAN_SES_WINDOW_DEFAULT). */
+export const CHANNEL_WINDOW = 2 * 1024 * 1024;
+
+/** Data in one packet of a channel, as ssh's own (OpenSSH channels.h, CHAN_SES_PACKET_DEFAULT). */
+export const CHANNEL_PACKET_MAX = 32 * 1024;
+
+/** Read ahead of the reader; whatever it takes beyond that opens the window again. */
+export const CHANNEL_READ_AHEAD = 64 * 1024;
+
+/** ssh itself passes on no longer packet (OpenSSH packet.h, PACKET_MAX_SIZE). */
+export const MUX_PACKET_MAX = 256 * 1024;
+
+/** How often we look for ssh's control socket, should ssh not say when it is there. */
+export const CONTROL_SOCKET_POLL_MS = 50;
+
+/** The end of a name that ssh gives its control socket until it listens: a dot and 16 characters (OpenSSH mux.c). */
+export const CONTROL_SOCKET_SUFFIX = 17;
+
+/** Time for an ssh that was told to end to do so. */
+export const SSH_END_MS = 2_000;
+
+/** What ssh -G prints is about 4 KiB. */
+export const SSH_OUTPUT_MAX = 1024 * 1024;
+
+/** Bytes of a stream after which Bun is made to collect; it takes some 20 ms, a tenth of the time to decrypt them. */
+export const COLLECT_EVERY = 128 * 1024 * 1024;

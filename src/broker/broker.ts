@@ -7,6 +7,7 @@ import { rmSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import type { Alias } from '../alias/alias.ts';
 import { forgetFolders } from '../alias/trusted-file.ts';
+import { GarbageCollector } from '../garbage-collector.ts';
 import { BROKER_LINGER_MS, BROKER_TICK_MS, DEFAULT_FRESH_MS, OPEN_DEADLINE_MS } from '../limits.ts';
 import { Log } from '../log.ts';
 import { connect } from '../transport/connect.ts';
@@ -37,6 +38,7 @@ class Broker implements SessionHost {
   readonly #pool: ConnectionPool;
   readonly #warm: WarmSessions;
   readonly #sessions = new Set<ServedSession>();
+  readonly #collector = new GarbageCollector();
   readonly #startedAt = performance.now();
   #lastUse = performance.now();
   #bytes = 0;
@@ -137,6 +139,7 @@ class Broker implements SessionHost {
 
   count(bytes: number): void {
     this.#bytes += bytes;
+    this.#collector.passed(bytes);
   }
 
   /** A warm session of a connection that lives. A healthy one costs no round trip. */

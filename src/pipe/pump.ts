@@ -6,6 +6,7 @@
  * standard streams, which must stay usable for a refusal.
  */
 import type { Readable, Writable } from 'node:stream';
+import { GarbageCollector } from '../garbage-collector.ts';
 import { AFTER_EOF_MS, CLOSE_GRACE_MS } from '../limits.ts';
 import type { ReachedSession } from '../reach.ts';
 import type { RemoteExit } from '../transport/transport.ts';
@@ -57,6 +58,7 @@ export async function pump(
   const ended = new Promise<PumpEnd>((resolve) => {
     settle = resolve;
   });
+  const collector = new GarbageCollector();
   const watch = new PeerWatch(session, options, (why) => settle({ kind: 'stalled', why }));
   const exitTimer = new ProgressTimer(AFTER_EOF_MS, () => {
     settle({ kind: 'stalled', why: 'the remote command did not end' });
@@ -70,6 +72,7 @@ export async function pump(
 
   stream.stdout.on('data', (chunk: Buffer) => {
     bytesIn += chunk.length;
+    collector.passed(chunk.length);
     watch.heard();
     exitTimer.progress();
   });
