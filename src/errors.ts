@@ -83,13 +83,49 @@ const REASONS = {
   },
   'no-common-algorithm': {
     text: 'no common {kind} algorithm with {address}: it offers {theirs}, we offer {ours}',
-    hint: 'TRANSPORT=openssh uses the algorithms of the system ssh',
+    hint: '{remedy}',
+    sysexit: 78,
+  },
+  'algorithms-unknown': {
+    text: '{key} of {alias} names nothing that TRANSPORT=ssh2 knows: {names}',
+    hint: 'change {key}, or set TRANSPORT=openssh',
+    sysexit: 78,
+  },
+  'proxy-command-failed': {
+    text: 'PROXY_COMMAND for {address} ended ({how}){said}',
+    hint: 'run it by hand; pine-rshctl log shows what it said',
+    sysexit: 75,
+  },
+  'gateway-failed': { text: 'gateway {hop}: {why}', hint: '{remedy}', sysexit: 78 },
+  'gateway-loop': {
+    text: 'the way to {alias} leads in a circle: {route}',
+    hint: 'check PROXY_JUMP in each of them',
+    sysexit: 78,
+  },
+  'algorithm-not-allowed': {
+    text: '{address} offers no {kind} that the system ssh allows: {theirs}',
+    hint: 'allow one of them with {key}',
     sysexit: 78,
   },
   'connection-lost': {
     text: 'connection to {address} lost ({why})',
     hint: 'try again; pine-rshctl log shows more',
     sysexit: 75,
+  },
+  'ssh-missing': {
+    text: 'ssh is not installed',
+    hint: 'install the OpenSSH client, or remove TRANSPORT=openssh',
+    sysexit: 78,
+  },
+  'ssh-unusable': {
+    text: 'the system ssh cannot carry sessions ({why})',
+    hint: 'it must be OpenSSH 7.6 or later; without TRANSPORT=openssh it is not needed',
+    sysexit: 78,
+  },
+  'ssh-config-refused': {
+    text: 'ssh refuses its configuration: {why}',
+    hint: 'mend it, or write SSH_CONFIG=no',
+    sysexit: 78,
   },
 
   // ---- host keys ----------------------------------------------------------------------------------------------
@@ -111,6 +147,11 @@ const REASONS = {
   'host-key-pin': {
     text: 'host key of {host} is {fingerprint}, not the one in HOST_KEY_FINGERPRINT',
     hint: 'ask the administrator before changing HOST_KEY_FINGERPRINT',
+    sysexit: 77,
+  },
+  'host-key-not-shown': {
+    text: '{host} has no key with the fingerprint {fingerprint}; it has shown {shown}',
+    hint: 'ask the administrator; nothing was recorded',
     sysexit: 77,
   },
 
@@ -138,17 +179,47 @@ const REASONS = {
   },
   'identity-passphrase': {
     text: 'the passphrase for {file} is wrong',
-    hint: 'check PASSPHRASE_COMMAND',
+    hint: 'check PASSPHRASE_COMMAND, or load the key with ssh-add',
+    sysexit: 77,
+  },
+  'passphrase-command-failed': {
+    text: 'PASSPHRASE_COMMAND gave no passphrase for {file} ({how})',
+    hint: 'run it by hand; pine-rshctl log shows what it said',
     sysexit: 77,
   },
   'no-identity': {
     text: 'no key to log in with as {user}: {tried}',
-    hint: 'set IDENTITY_FILE or load a key with ssh-add',
+    hint: 'set IDENTITY_FILE, load a key with ssh-add, or run: pine-rshctl connect {alias}',
     sysexit: 78,
   },
   'login-refused': {
     text: '{address} accepted no key for {user}; tried {tried}; it wants {wants}',
     hint: 'add the public key to ~/.ssh/authorized_keys there',
+    sysexit: 77,
+  },
+  'login-too-many-keys': {
+    text: '{address} hung up after {count} keys for {user}; tried {tried}',
+    hint: 'name the right key in IDENTITY_FILE and set IDENTITIES_ONLY=yes',
+    sysexit: 77,
+  },
+  'login-unfinished': {
+    text: '{address} accepted {key} for {user} and wants {wants} too',
+    hint: 'name one more key in IDENTITY_FILE, or run: pine-rshctl connect {alias}',
+    sysexit: 77,
+  },
+  'login-needs-person': {
+    text: '{address} asks {user} for more than a key ({wants})',
+    hint: 'run: pine-rshctl connect {alias}',
+    sysexit: 77,
+  },
+  'answers-refused': {
+    text: '{address} did not let {user} in with the answers it got',
+    hint: 'try again; some hosts lock out who errs too often',
+    sysexit: 77,
+  },
+  'certificate-not-offered': {
+    text: '{address} accepted no key for {user}; the certificate {file} was not offered',
+    hint: 'write TRANSPORT=openssh: certificates need the system ssh',
     sysexit: 77,
   },
 
@@ -196,6 +267,16 @@ const REASONS = {
     hint: 'leave out --alpine, or install the package alpine',
     sysexit: 69,
   },
+  'broker-unusable': {
+    text: 'no broker can hold the connection ({why})',
+    hint: 'pine-rshctl log may show more; pine-rshctl stop --all ends what hangs',
+    sysexit: 75,
+  },
+  'connect-not-shared': {
+    text: 'SHARE=no: mail clients would not use a connection to {alias} that is there already',
+    hint: 'remove SHARE=no from the alias, or from defaults.env',
+    sysexit: 78,
+  },
   'demo-failed': { text: 'the demo failed: {what}', hint: 'its log follows', sysexit: 70 },
   'no-terminal': { text: '{what} needs a terminal', hint: '{remedy}', sysexit: 64 },
   'program-path-unusable': {
@@ -211,6 +292,7 @@ const REASONS = {
     sysexit: 75,
   },
   internal: { text: 'internal error: {what}', hint: 'pine-rshctl log has the details', sysexit: 70 },
+  interrupted: { text: 'ended by {signal}', hint: 'open it again', sysexit: 75 },
 } as const satisfies Record<string, { text: string; hint: string; sysexit: number }>;
 
 /** Every way in which pine-rsh can fail. */

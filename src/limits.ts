@@ -42,6 +42,12 @@ export const LOG_VALUE_MAX = 2_000;
 /** One reason shown in IMAP: alert, NO and BYE must each stay below c-client's 1,024-byte line. */
 export const REFUSAL_TEXT_MAX = 700;
 
+/** Of that, what a hint may take: the longest in `errors.ts` with a path of ordinary length. */
+export const REFUSAL_HINT_MAX = 300;
+
+/** The longest word that Alpine's alert page shows whole on a terminal of 80 columns; measured. */
+export const ALERT_WORD_MAX = 64;
+
 /** c-client's MAXARGV (20) leaves room for 19 words after the program's name. */
 export const C_CLIENT_MAX_WORDS = 19;
 
@@ -51,6 +57,9 @@ export const COMMAND_LINE_MAX = 64 * 1024;
 /** How long a refused client may say nothing: Alpine keeps such a connection and would reuse it when it is stale. */
 export const REFUSAL_WAIT_MS = 60_000;
 
+/** How long a refused client may take to close its end: mutt writes its next command before it reads the refusal. */
+export const REFUSAL_LINGER_MS = 1_000;
+
 /** ssh-agent answers at once; a dead forwarded one does not at all. */
 export const AGENT_ANSWER_MS = 3_000;
 
@@ -59,6 +68,9 @@ export const KEXINIT_SNIFF_MAX = 16 * 1024;
 
 /** A remote's words in a log line or a message. */
 export const LOG_SAMPLE_MAX = 200;
+
+/** A tag and a status, at the beginning of an answer's last line. */
+export const ANSWER_HEAD_MAX = 64;
 
 /** A tag and `LOGOUT`. */
 export const LOGOUT_LINE_MAX = 64;
@@ -117,6 +129,12 @@ export const STARTUP_RETRY_MS = 400;
 /** How often such a dropped connection is tried again. */
 export const STARTUP_RETRIES = 3;
 
+/** Between two looks whether a broker that started at the same moment has replaced a dead one's socket. */
+export const STALE_LOCK_WAIT_MS = 10;
+
+/** So many looks: it takes a few milliseconds. */
+export const STALE_LOCK_TRIES = 50;
+
 /** A payload up to this is copied behind its header; longer ones are written apart. */
 export const FRAME_JOIN_MAX = 8 * 1024;
 
@@ -129,8 +147,8 @@ export const AGENT_ANSWER_MAX = 256 * 1024;
 /** What PASSPHRASE_COMMAND and an askpass program may take: most of what an opening may take altogether. */
 export const PASSPHRASE_WAIT_MS = 45_000;
 
-/** How often an askpass program is started for one key, as in ssh_config(5) NumberOfPasswordPrompts. */
-export const ASKPASS_ATTEMPTS = 3;
+/** How often a person is asked for one passphrase, as in ssh_config(5) NumberOfPasswordPrompts. */
+export const PASSPHRASE_ATTEMPTS = 3;
 
 /** One line of a program; a passphrase is shorter, a mistaken `cat` is not. */
 export const PROGRAM_LINE_MAX = 4 * 1024;
@@ -165,11 +183,20 @@ export const CONTROL_SOCKET_POLL_MS = 50;
 /** The end of a name that ssh gives its control socket until it listens: a dot and 16 characters (OpenSSH mux.c). */
 export const CONTROL_SOCKET_SUFFIX = 17;
 
-/** Time for an ssh that was told to end to do so. */
-export const SSH_END_MS = 2_000;
+/** Time for an ssh that was told to end to do so, in seconds. */
+export const SSH_END_SECONDS = 1;
 
 /** What ssh -G prints is about 4 KiB. */
 export const SSH_OUTPUT_MAX = 1024 * 1024;
 
 /** Bytes of a stream after which Bun is made to collect; it takes some 20 ms, a tenth of the time to decrypt them. */
 export const COLLECT_EVERY = 128 * 1024 * 1024;
+
+/** What is shown of one text of a server that asks a person, in characters: half a screenful. */
+export const PROMPT_TEXT_MAX = 1_000;
+
+/** Questions in one request of a server; more than a form has. With their texts they fit into a frame. */
+export const PROMPT_LINES_MAX = 8;
+
+/** How often a password or a code may be mistyped, as in ssh_config(5) NumberOfPasswordPrompts. */
+export const PROMPTED_ATTEMPTS = 3;

@@ -110,9 +110,9 @@ export function say(text: string): void {
   writeAll(2, `pine-rsh: ${text}\n`);
 }
 
-/** Writes text to a descriptor, synchronously; for output that must be out before the process ends. */
-export function writeAll(fd: number, text: string): void {
-  let rest = Buffer.from(text);
+/** Writes to a descriptor, synchronously; for short output that must be out before anything else happens. */
+export function writeAll(fd: number, data: string | Buffer): void {
+  let rest: Buffer = typeof data === 'string' ? Buffer.from(data) : data;
   while (rest.length > 0) {
     try {
       rest = rest.subarray(writeSync(fd, rest));

@@ -17,7 +17,7 @@ async function main(): Promise<number> {
     return runBroker();
   }
   const { runSession } = await import('./session.ts');
-  return runSession(args, readSettings());
+  return runSession(args, readSettings);
 }
 
 // Explicitly: an open stdin would keep the process.

@@ -3,13 +3,15 @@
  * else over a connection of its own. Trouble with the broker never costs a session.
  */
 import type { Alias } from './alias/alias.ts';
-import type { OpenedSession } from './broker/client.ts';
+import { BrokerUseless, type OpenedSession, openThroughBroker } from './broker/client.ts';
+import { brokerSocketPath } from './broker/socket-path.ts';
+import { brokerFileName } from './broker/spec.ts';
 import { Failure } from './errors.ts';
 import type { SessionKind } from './imap/mail-stream.ts';
 import { OPEN_DEADLINE_MS } from './limits.ts';
 import type { Log } from './log.ts';
 import type { Settings } from './settings.ts';
-import { formatAddress } from './transport/tcp.ts';
+import { formatAddress } from './transport/address.ts';
 import type { RemoteStream } from './transport/transport.ts';
 
 export interface ReachRequest {
@@ -22,6 +24,8 @@ export interface ReachRequest {
   readonly log: Log;
   /** Ends the attempt: the caller has gone. */
   readonly signal: AbortSignal;
+  /** Gets a mail stream's greeting the moment it is known. */
+  readonly onGreeting: (greeting: Buffer) => void;
   /** Takes a mail stream's stderr. */
   readonly onStderr: (chunk: Buffer) => void;
 }
@@ -29,8 +33,6 @@ export interface ReachRequest {
 /** A session ready to be piped. */
 export interface ReachedSession {
   readonly stream: RemoteStream;
-  /** In a mail stream what goes to the client first; empty otherwise. */
-  readonly greeting: Buffer;
   readonly route: 'direct' | 'shared' | 'warm';
   /** True if the peer answers; for a client that waits. */
   readonly alive: (withinMs: number) => Promise<boolean>;
@@ -85,12 +87,7 @@ async function reachShared(
   request: ReachRequest,
   signal: AbortSignal,
 ): Promise<Omit<ReachedSession, 'steps'> | undefined> {
-  const { alias, session, target, settings, family, verbosity, log, onStderr } = request;
-  const [{ openThroughBroker, BrokerUseless }, { brokerFileName }, { brokerSocketPath }] = await Promise.all([
-    import('./broker/client.ts'),
-    import('./broker/spec.ts'),
-    import('./broker/socket.ts'),
-  ]);
+  const { alias, session, target, settings, family, verbosity, log, onStderr, onGreeting } = request;
   try {
     const socket = brokerSocketPath(brokerFileName(alias, family, settings), settings);
     if (socket === undefined) throw new BrokerUseless('no safe runtime folder');
@@ -101,7 +98,7 @@ async function reachShared(
       port: target?.port,
     };
     const open = (): Promise<OpenedSession | undefined> =>
-      openThroughBroker(socket, settings.uid, ask, signal);
+      openThroughBroker(socket, settings.uid, ask, signal, onGreeting);
     let opened = await open();
     if (opened === undefined) {
       const { launchBroker } = await import('./broker/launch.ts');

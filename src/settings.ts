@@ -19,9 +19,14 @@ export interface Settings {
   readonly runtimeDirs: readonly string[];
   /** ssh-agent's socket (SSH_AUTH_SOCK). */
   readonly agentSocket: string | undefined;
+  /** The program that asks a person for a passphrase without a terminal (SSH_ASKPASS), if it may be used. */
+  readonly askpass: string | undefined;
   readonly path: string;
   readonly noColor: boolean;
-  /** What the broker is started with: the environment of the first caller, less all that is nobody else's business. */
+  /**
+   * What the broker and the programs that alias files name are started with: the environment of the first caller, less
+   * all that is nobody else's business.
+   */
   readonly brokerEnv: Readonly<Record<string, string>>;
   /** TERM of the person's terminal, '' without one. */
   readonly term: string;
@@ -30,7 +35,11 @@ export interface Settings {
 /** What ssh, agents, askpass programs and password stores need; everything else stays with the caller. */
 const BROKER_VARIABLES: readonly string[] = [
   'HOME',
+  'USER',
+  'LOGNAME',
+  'SHELL',
   'PATH',
+  'TMPDIR',
   'LANG',
   'LC_ALL',
   'LC_CTYPE',
@@ -44,6 +53,7 @@ const BROKER_VARIABLES: readonly string[] = [
   'XDG_RUNTIME_DIR',
   'XDG_CONFIG_HOME',
   'XDG_STATE_HOME',
+  'XDG_DATA_HOME',
   'DBUS_SESSION_BUS_ADDRESS',
   'GNUPGHOME',
   'PASSWORD_STORE_DIR',
@@ -82,6 +92,7 @@ export function readSettings(env: Readonly<Record<string, string | undefined>> =
             `/tmp/pine-rsh-${account.uid}`,
           ],
     agentSocket: folder('SSH_AUTH_SOCK'),
+    askpass: chooseAskpass(env),
     path: env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin',
     noColor: (env['NO_COLOR'] ?? '') !== '',
     term: env['TERM'] ?? '',
@@ -92,4 +103,13 @@ export function readSettings(env: Readonly<Record<string, string | undefined>> =
       }),
     ),
   });
+}
+
+/** ssh(1) ENVIRONMENT: an askpass program needs a display, unless SSH_ASKPASS_REQUIRE says that it does not. */
+function chooseAskpass(env: Readonly<Record<string, string | undefined>>): string | undefined {
+  const program = env['SSH_ASKPASS'] || undefined;
+  const require = env['SSH_ASKPASS_REQUIRE'];
+  if (require === 'never') return undefined;
+  if (require === 'prefer' || require === 'force') return program;
+  return env['DISPLAY'] || env['WAYLAND_DISPLAY'] ? program : undefined;
 }

@@ -7,31 +7,43 @@ import { rmSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import type { Alias } from '../alias/alias.ts';
 import { forgetFolders } from '../alias/trusted-file.ts';
+import { toFailure } from '../errors.ts';
 import { GarbageCollector } from '../garbage-collector.ts';
 import { BROKER_LINGER_MS, BROKER_TICK_MS, DEFAULT_FRESH_MS, OPEN_DEADLINE_MS } from '../limits.ts';
 import { Log } from '../log.ts';
 import { connect } from '../transport/connect.ts';
 import { openImapd, withAbort } from '../transport/imapd.ts';
+import type { Prompt } from '../transport/prompt.ts';
 import { rememberTimeout } from '../transport/recent-timeout.ts';
-import type { Connection } from '../transport/transport.ts';
-import type { OpenRequest } from './client.ts';
-import { ConnectionPool } from './connection-pool.ts';
+import type { Connection, RemoteStream } from '../transport/transport.ts';
+import { ConnectionPool, discard } from './connection-pool.ts';
+import type { OpenRequest } from './open-request.ts';
 import { type Served, ServedSession, type SessionHost } from './served-session.ts';
 import { type BrokerListener, listenBroker, ownsSocket } from './socket.ts';
 import { BROKER_VERSION, type BrokerSpec } from './spec.ts';
 import { type ReadySession, WarmSessions } from './warm.ts';
 
-/** Runs until the broker is not needed any more; false at once if another one has the socket already. */
-export async function serveBroker(spec: BrokerSpec, onReady: () => void): Promise<boolean> {
-  const broker = new Broker(spec);
-  const listener = await listenBroker(spec.socket, spec.settings.uid, (socket) => broker.accept(socket));
-  onReady();
-  if (listener === undefined) return false;
-  await broker.run(listener);
-  return true;
+/** A broker that listens. */
+export interface RunningBroker {
+  /** Settles when it is not needed any more. */
+  readonly ended: Promise<void>;
+  /** Takes no more sessions and ends with the last one; `now`: at once. */
+  stop(now: boolean): void;
+  /** An error that nobody expected: the sessions it holds go on, new ones are for the next broker. */
+  retire(error: unknown): void;
 }
 
-class Broker implements SessionHost {
+/** Starts to serve; undefined if another broker has the socket already. */
+export async function startBroker(spec: BrokerSpec): Promise<RunningBroker | undefined> {
+  const broker = new Broker(spec);
+  const listener = await listenBroker(spec.socket, spec.settings.uid, (socket) => broker.accept(socket));
+  if (listener === undefined) return undefined;
+  broker.run(listener);
+  return broker;
+}
+
+class Broker implements SessionHost, RunningBroker {
+  readonly ended: Promise<void>;
   readonly #spec: BrokerSpec;
   readonly #alias: Alias;
   readonly #log: Log;
@@ -46,9 +58,13 @@ class Broker implements SessionHost {
   #usedForMail = false;
   #listener: BrokerListener | undefined;
   #stopping = false;
-  #leave: () => void = () => {};
+  #tickTimer: NodeJS.Timeout | undefined;
+  #markEnded: () => void = () => {};
 
   constructor(spec: BrokerSpec) {
+    this.ended = new Promise((resolve) => {
+      this.#markEnded = resolve;
+    });
     this.#spec = spec;
     this.#alias = spec.alias;
     this.#log = new Log(spec.settings.stateDir, spec.verbosity);
@@ -56,13 +72,14 @@ class Broker implements SessionHost {
       dial: () => this.#dial(),
       freshMs: this.#freshMs(),
       onRefused: () => this.#warm.drop(true),
+      onSuspect: (connection) => this.#warm.dropOn(connection),
       onClockJump: () => this.#warm.drop(),
     });
     this.#warm = new WarmSessions({
       size: this.#alias.warm,
       alias: this.#alias.name,
       log: this.#log,
-      start: () => this.#startImapd(undefined, new AbortController().signal),
+      start: () => this.#startImapd('spare', undefined, new AbortController().signal),
     });
   }
 
@@ -71,30 +88,21 @@ class Broker implements SessionHost {
     this.#sessions.add(session);
     void session.ended.then(() => {
       this.#sessions.delete(session);
-      this.#lastUse = performance.now();
       if (this.#stopping) this.#leaveIfDone();
     });
   }
 
-  run(listener: BrokerListener): Promise<void> {
+  run(listener: BrokerListener): void {
     this.#listener = listener;
     this.#log.detail('broker-start', { alias: this.#alias.name, version: BROKER_VERSION });
-    const tick = setInterval(() => this.#tick(), BROKER_TICK_MS);
-    return new Promise((resolve) => {
-      this.#leave = () => {
-        clearInterval(tick);
-        listener.server.close();
-        this.#warm.close();
-        for (const session of this.#sessions) session.kill();
-        this.#pool.close();
-        this.#log.detail('broker-end', { alias: this.#alias.name, bytes: this.#bytes });
-        resolve();
-      };
-    });
+    this.#tickTimer = setInterval(() => this.#tick(), BROKER_TICK_MS);
   }
 
   async open(request: OpenRequest, onStderr: (chunk: Buffer) => void, signal: AbortSignal): Promise<Served> {
     this.#lastUse = performance.now();
+    signal.addEventListener('abort', () => {
+      this.#lastUse = performance.now();
+    });
     const started = performance.now();
     const steps = (): Record<string, number> => ({ open: Math.round(performance.now() - started) });
     if (request.kind !== 'mail') {
@@ -109,10 +117,21 @@ class Broker implements SessionHost {
     }
     this.#usedForMail = true;
     const ready = request.command === undefined ? await this.#takeWarm() : undefined;
-    const session = ready ?? (await this.#startImapd(request.command, signal));
+    const session = ready ?? (await this.#startImapd('mail', request.command, signal));
     session.setStderr(onStderr);
     this.#warm.refill();
-    return { ...session, route: ready === undefined ? 'shared' : 'warm', steps: steps() };
+    return {
+      stream: session.stream,
+      greeting: session.greeting,
+      route: ready === undefined ? 'shared' : 'warm',
+      steps: steps(),
+      alive: aliveOf(session.connection),
+    };
+  }
+
+  connect(prompt: Prompt, signal: AbortSignal): Promise<boolean> {
+    this.#lastUse = performance.now();
+    return this.#pool.keep(() => this.#dialWith(signal, prompt));
   }
 
   status(): object {
@@ -137,6 +156,20 @@ class Broker implements SessionHost {
     else this.#leaveIfDone();
   }
 
+  retire(error: unknown): void {
+    const text = error instanceof Error ? error.stack : String(error);
+    this.#log.record('broker-error', { alias: this.#alias.name, text });
+    this.stop(false);
+  }
+
+  failed(thrown: unknown): void {
+    const { code, message } = toFailure(thrown);
+    // The client says why it could not open; only what it cannot know is kept here.
+    if (code !== 'internal') return;
+    const stack = thrown instanceof Error ? thrown.stack : undefined;
+    this.#log.record('broker-error', { alias: this.#alias.name, text: message, stack });
+  }
+
   count(bytes: number): void {
     this.#bytes += bytes;
     this.#collector.passed(bytes);
@@ -144,15 +177,19 @@ class Broker implements SessionHost {
 
   /** A warm session of a connection that lives. A healthy one costs no round trip. */
   async #takeWarm(): Promise<ReadySession | undefined> {
-    if (this.#warm.count === 0) return undefined;
-    if (!this.#pool.isFresh() && !(await this.#pool.probe())) this.#warm.drop();
-    return this.#warm.take();
+    const { connection } = this.#warm;
+    if (connection === undefined || !(await this.#pool.vouch(connection))) return undefined;
+    return this.#warm.take(connection);
   }
 
   /** Starts an imapd and reads its greeting; until it has a client its stderr goes to the log. */
-  #startImapd(command: string | undefined, signal: AbortSignal): Promise<ReadySession> {
+  #startImapd(
+    purpose: 'mail' | 'spare',
+    command: string | undefined,
+    signal: AbortSignal,
+  ): Promise<ReadySession> {
     const deadline = AbortSignal.any([signal, AbortSignal.timeout(OPEN_DEADLINE_MS)]);
-    return this.#pool.open(async (connection) => {
+    return this.#pool.open(purpose, async (connection) => {
       let sink = (chunk: Buffer): void => {
         this.#log.record('stderr', { alias: this.#alias.name, text: chunk.toString('latin1') });
       };
@@ -164,7 +201,7 @@ class Broker implements SessionHost {
       });
       return {
         ...session,
-        alive: aliveOf(connection),
+        connection,
         setStderr(wanted) {
           sink = wanted;
         },
@@ -175,23 +212,28 @@ class Broker implements SessionHost {
   #startPlain(
     { kind, command, host, port }: OpenRequest,
     signal: AbortSignal,
-  ): Promise<{ stream: Awaited<ReturnType<Connection['exec']>>; connection: Connection }> {
-    return this.#pool.open(async (connection) => {
-      const started =
+  ): Promise<{ stream: RemoteStream; connection: Connection }> {
+    return this.#pool.open('plain', async (connection) => {
+      const starting =
         kind === 'forward'
           ? connection.forward(String(host), Number(port))
           : connection.exec({ kind: kind === 'subsystem' ? 'subsystem' : 'exec', text: command ?? '' });
-      return { stream: await withAbort(signal, started), connection };
+      signal.addEventListener('abort', () => void starting.then(discard, () => {}), { once: true });
+      return { stream: await withAbort(signal, starting), connection };
     });
   }
 
   async #dial(): Promise<Connection> {
-    forgetFolders();
     const { settings, family } = this.#spec;
     const signal = AbortSignal.timeout(OPEN_DEADLINE_MS);
-    const connection = await rememberTimeout(this.#alias, family, settings, () =>
-      connect(this.#alias, { settings, log: this.#log, family, signal }),
-    );
+    return rememberTimeout(this.#alias, family, settings, () => this.#dialWith(signal, undefined));
+  }
+
+  /** A person who is asked takes his time, so whoever asks him ends it by `signal`. */
+  async #dialWith(signal: AbortSignal, prompt: Prompt | undefined): Promise<Connection> {
+    forgetFolders();
+    const { settings, family } = this.#spec;
+    const connection = await connect(this.#alias, { settings, log: this.#log, family, signal, prompt });
     this.#hasConnected = true;
     void connection.closed.then((why) => {
       this.#log.detail('connection-end', { alias: this.#alias.name, why: why.message });
@@ -210,18 +252,28 @@ class Broker implements SessionHost {
 
   #tick(): void {
     if (this.#listener !== undefined && !ownsSocket(this.#spec.socket, this.#listener)) this.stop(false);
-    const idle = this.#sessions.size === 0 ? performance.now() - this.#lastUse : 0;
+    const unused = this.#liveSessions() === 0 ? performance.now() - this.#lastUse : 0;
     const patience = this.#hasConnected ? this.#alias.persist * 1000 : BROKER_LINGER_MS;
-    if (idle >= patience && !this.#stopping) this.stop(true);
-    else if (performance.now() - this.#lastUse >= this.#alias.persist * 1000) this.#warm.drop();
-    else if (this.#usedForMail) {
-      this.#warm.renew();
-      this.#pool.keepAlive();
+    const keeps = this.#pool.keeps;
+    if (unused >= patience && !keeps) {
+      this.stop(true);
+      return;
     }
+    if (unused >= patience) this.#warm.drop();
+    else if (this.#usedForMail) this.#warm.renew();
+    if (keeps || this.#usedForMail) this.#pool.keepAlive();
   }
 
   #leaveIfDone(): void {
     if (this.#liveSessions() === 0) this.#leave();
+  }
+
+  #leave(): void {
+    clearInterval(this.#tickTimer);
+    for (const session of this.#sessions) session.kill();
+    this.#pool.close();
+    this.#log.detail('broker-end', { alias: this.#alias.name, bytes: this.#bytes });
+    this.#markEnded();
   }
 
   #removeSocket(): void {

@@ -1,30 +1,19 @@
 /**
- * A session through a broker, as its client sees it. Loads neither ssh2 nor anything else heavy: this is what a mail
- * client waits for when a folder opens.
+ * Asks a broker for a session. Loads neither ssh2 nor streams before the greeting is out: this is what a mail client
+ * waits for when a folder opens.
  */
-import type { Socket } from 'node:net';
-import { Readable, Writable } from 'node:stream';
 import { FAILURE_REASONS, Failure, type FailureCode } from '../errors.ts';
-import { BROKER_CHECK_MS, BROKER_HELLO_MS, STDIN_WINDOW } from '../limits.ts';
-import type { RemoteExit, RemoteStream } from '../transport/transport.ts';
+import { BROKER_CHECK_MS, BROKER_HELLO_MS } from '../limits.ts';
+import type { RemoteStream } from '../transport/transport.ts';
 import { FRAME, type Frame, type FrameType, PROTOCOL_VERSION, parseControl } from './frame.ts';
-import { FrameSocket } from './frame-socket.ts';
-import { connectBroker } from './socket.ts';
-
-/** What a client asks for (PROTOCOL.md, OPEN). */
-export interface OpenRequest {
-  readonly kind: 'mail' | 'exec' | 'subsystem' | 'forward';
-  readonly command?: string | undefined;
-  readonly host?: string | undefined;
-  readonly port?: number | undefined;
-}
+import type { FrameHandler, FrameSocket } from './frame-socket.ts';
+import type { OpenRequest } from './open-request.ts';
+import { connectFrames } from './socket-path.ts';
 
 /** What a broker hands over (PROTOCOL.md, OPENED). */
 export interface OpenedSession {
   readonly stream: RemoteStream;
-  readonly greeting: Buffer;
   readonly route: 'shared' | 'warm';
-  readonly steps: Readonly<Record<string, number>>;
   readonly alive: (withinMs: number) => Promise<boolean>;
 }
 
@@ -34,6 +23,7 @@ export class BrokerUseless extends Error {}
 /**
  * Opens a session through the broker at `path`; undefined if no broker listens there.
  *
+ * @param onGreeting gets a mail stream's greeting as soon as it is known, before the session can be used
  * @throws {Failure} why the session cannot be opened, as if opened directly
  * @throws {BrokerUseless} if that cannot be said
  */
@@ -42,215 +32,123 @@ export async function openThroughBroker(
   uid: number,
   request: OpenRequest,
   signal: AbortSignal,
+  onGreeting: (greeting: Buffer) => void,
 ): Promise<OpenedSession | undefined> {
-  let socket: Socket | undefined;
+  const opening = new Opening(onGreeting);
+  let frames: FrameSocket | undefined;
   try {
-    socket = await connectBroker(path, uid);
+    frames = await connectFrames(path, uid, opening);
   } catch (cause) {
     throw new BrokerUseless('the socket cannot be used', { cause });
   }
-  if (socket === undefined) return undefined;
-  return new BrokerSession(socket, request, signal).opened;
+  if (frames === undefined) return undefined;
+  const route = await opening.ask(frames, request, signal);
+  const { BrokerStream } = await import('./broker-stream.ts');
+  const stream = new BrokerStream(frames);
+  opening.handOver(stream);
+  return { stream, route, alive: (withinMs) => stream.alive(withinMs) };
 }
 
-class BrokerSession {
-  readonly opened: Promise<OpenedSession>;
-  readonly #frames: FrameSocket;
-  readonly #stdout: Readable;
-  readonly #stderr: Readable;
-  readonly #stdin: Writable;
-  readonly #exit: Promise<RemoteExit>;
-  #settleExit: (exit: RemoteExit) => void = () => {};
-  #outcome: RemoteExit | undefined;
-  #resolve: (opened: OpenedSession) => void = () => {};
+/** The conversation up to OPENED; what comes behind it waits for whoever takes over. */
+class Opening implements FrameHandler {
+  readonly #onGreeting: (greeting: Buffer) => void;
+  #frames: FrameSocket | undefined;
+  #settled: 'no' | 'opened' | 'failed' = 'no';
+  #resolve: (route: 'shared' | 'warm') => void = () => {};
   #reject: (reason: unknown) => void = () => {};
-  #isOpen = false;
   #silence: NodeJS.Timeout | undefined;
-  #untaken = 0;
-  #whenTaken: (() => void) | undefined;
-  readonly #pongs: ((alive: boolean) => void)[] = [];
+  readonly #later: Frame[] = [];
+  #closed = false;
+  #heir: FrameHandler | undefined;
 
-  constructor(socket: Socket, request: OpenRequest, signal: AbortSignal) {
-    this.opened = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
-    this.#frames = new FrameSocket(
-      socket,
-      (frame) => this.#onFrame(frame),
-      () => this.#onClose(),
-    );
-    const resume = (): void => {
-      socket.resume();
-    };
-    this.#stdout = new Readable({ read: resume, highWaterMark: STDIN_WINDOW });
-    this.#stderr = new Readable({ read: resume, highWaterMark: STDIN_WINDOW });
-    this.#stdin = new Writable({
-      highWaterMark: STDIN_WINDOW,
-      write: (chunk: Buffer, _, done) => this.#send(chunk, done),
-      final: (done) => {
-        this.#frames.control(FRAME.EOF);
-        done();
-      },
-    });
-    for (const stream of [this.#stdout, this.#stderr, this.#stdin]) stream.on('error', () => {});
-    this.#exit = this.#awaitExit();
-    socket.on('close', () => this.#onClose());
-    socket.on('end', () => this.#onClose());
-    const onAbort = (): void => {
-      this.#fail(signal.reason);
-      socket.destroy();
-    };
+  constructor(onGreeting: (greeting: Buffer) => void) {
+    this.#onGreeting = onGreeting;
+  }
+
+  async ask(frames: FrameSocket, request: OpenRequest, signal: AbortSignal): Promise<'shared' | 'warm'> {
+    this.#frames = frames;
+    const onAbort = (): void => this.#fail(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });
-    void this.opened.then(
-      () => signal.removeEventListener('abort', onAbort),
-      () => signal.removeEventListener('abort', onAbort),
-    );
-    this.#expectWord(BROKER_HELLO_MS);
-    this.#frames.controls([FRAME.HELLO, { version: PROTOCOL_VERSION }], [FRAME.OPEN, request]);
+    try {
+      return await new Promise((resolve, reject) => {
+        this.#resolve = resolve;
+        this.#reject = reject;
+        if (signal.aborted) onAbort();
+        this.#expectWord(BROKER_HELLO_MS);
+        frames.controls([FRAME.HELLO, { version: PROTOCOL_VERSION }], [FRAME.OPEN, request]);
+      });
+    } finally {
+      clearTimeout(this.#silence);
+      signal.removeEventListener('abort', onAbort);
+    }
   }
 
-  /** The exit follows the end of both outputs, so that nothing of them is lost behind it. */
-  async #awaitExit(): Promise<RemoteExit> {
-    const ended = [this.#stdout, this.#stderr].map(
-      (stream) => new Promise<void>((resolve) => stream.once('close', resolve)),
-    );
-    const exit = await new Promise<RemoteExit>((resolve) => {
-      this.#settleExit = resolve;
-    });
-    await Promise.all(ended);
-    return exit;
+  handOver(heir: FrameHandler): void {
+    this.#heir = heir;
+    for (const frame of this.#later.splice(0)) heir.onFrame(frame);
+    if (this.#closed) heir.onClose();
   }
 
-  /** Until the session is open the broker must show within `ms` that it runs; then it is asked again. */
-  #expectWord(ms: number): void {
-    clearTimeout(this.#silence);
-    this.#silence = setTimeout(() => {
-      this.#fail(new BrokerUseless('the broker does not answer'));
-      this.#frames.socket.destroy();
-    }, ms);
+  onFrame(frame: Frame): void {
+    if (this.#heir !== undefined) this.#heir.onFrame(frame);
+    else if (this.#settled === 'opened') this.#later.push(frame);
+    else {
+      this.#expectSign();
+      this.#onControl(frame.type, parseControl(frame.payload));
+    }
   }
 
-  #heardWord(): void {
-    clearTimeout(this.#silence);
-    if (this.#isOpen) return;
-    this.#silence = setTimeout(() => {
-      this.#frames.control(FRAME.PING, { ms: 0 });
-      this.#expectWord(BROKER_CHECK_MS);
-    }, BROKER_CHECK_MS);
+  onDrain(): void {
+    this.#heir?.onDrain?.();
   }
 
-  #onFrame({ type, payload }: Frame): void {
-    if (!this.#isOpen) this.#heardWord();
-    if (type === FRAME.DATA) this.#push(this.#stdout, payload);
-    else if (type === FRAME.STDERR) this.#push(this.#stderr, payload);
-    else if (type === FRAME.EOF) {
-      this.#stdout.push(null);
-      this.#stderr.push(null);
-    } else this.#onControl(type, parseControl(payload));
-  }
-
-  #push(stream: Readable, payload: Buffer): void {
-    if (!stream.push(payload)) this.#frames.socket.pause();
+  onClose(): void {
+    this.#closed = true;
+    if (this.#heir !== undefined) this.#heir.onClose();
+    else this.#fail(new BrokerUseless('the broker closed the connection'));
   }
 
   #onControl(type: FrameType, body: Readonly<Record<string, unknown>>): void {
     if (type === FRAME.HELLO && body['version'] !== PROTOCOL_VERSION) {
       this.#fail(new BrokerUseless('the broker speaks another version'));
-    } else if (type === FRAME.OPENED) this.#open(body);
-    else if (type === FRAME.FAIL) this.#onFail(decodeFailure(body));
-    else if (type === FRAME.EXIT) {
-      this.#outcome =
-        typeof body['signal'] === 'string'
-          ? { kind: 'signal', signal: body['signal'] }
-          : { kind: 'status', status: Number(body['status']) };
-      this.#end();
-    } else if (type === FRAME.PONG) this.#pongs.shift()?.(body['alive'] === true);
-    else if (type === FRAME.TAKEN) this.#onTaken(Number(body['bytes']));
-  }
-
-  #open(body: Readonly<Record<string, unknown>>): void {
-    this.#isOpen = true;
-    clearTimeout(this.#silence);
-    this.#resolve({
-      stream: {
-        stdin: this.#stdin,
-        stdout: this.#stdout,
-        stderr: this.#stderr,
-        exit: this.#exit,
-        kill: () => {
-          this.#frames.control(FRAME.KILL);
-          this.#frames.socket.end();
-        },
-      },
-      greeting: Buffer.from(String(body['greeting'] ?? ''), 'latin1'),
-      route: body['route'] === 'warm' ? 'warm' : 'shared',
-      steps: (body['steps'] ?? {}) as Record<string, number>,
-      alive: (withinMs) => this.#ping(withinMs),
-    });
-  }
-
-  #onFail(failure: Failure | undefined): void {
-    if (!this.#isOpen) this.#fail(failure ?? new BrokerUseless('the broker failed'));
-    else {
-      this.#outcome = { kind: 'lost', failure: failure ?? lostBroker() };
-      this.#end();
+    } else if (type === FRAME.FAIL) {
+      this.#fail(decodeFailure(body) ?? new BrokerUseless('the broker failed'));
+    } else if (type === FRAME.OPENED) {
+      this.#settled = 'opened';
+      clearTimeout(this.#silence);
+      const greeting = Buffer.from(String(body['greeting'] ?? ''), 'latin1');
+      if (greeting.length > 0) this.#onGreeting(greeting);
+      this.#resolve(body['route'] === 'warm' ? 'warm' : 'shared');
     }
   }
 
-  #fail(reason: unknown): void {
+  /** The broker must show within `ms` that it runs. */
+  #expectWord(ms: number): void {
     clearTimeout(this.#silence);
+    this.#silence = setTimeout(() => this.#fail(new BrokerUseless('the broker does not answer')), ms);
+  }
+
+  /** It did; after a while it is asked for another sign. */
+  #expectSign(): void {
+    clearTimeout(this.#silence);
+    this.#silence = setTimeout(() => {
+      this.#frames?.control(FRAME.PING, { ms: 0 });
+      this.#expectWord(BROKER_CHECK_MS);
+    }, BROKER_CHECK_MS);
+  }
+
+  #fail(reason: unknown): void {
+    if (this.#settled !== 'no') return;
+    this.#settled = 'failed';
     this.#reject(reason);
+    this.#frames?.destroy();
   }
-
-  #end(): void {
-    this.#stdout.push(null);
-    this.#stderr.push(null);
-    this.#settleExit(this.#outcome ?? { kind: 'lost', failure: lostBroker() });
-    this.#frames.socket.end();
-  }
-
-  #onClose(): void {
-    this.#fail(new BrokerUseless('the broker closed the connection'));
-    for (const answer of this.#pongs.splice(0)) answer(false);
-    this.#end();
-  }
-
-  #send(chunk: Buffer, done: () => void): void {
-    this.#untaken += chunk.length;
-    this.#frames.bytes(FRAME.STDIN, chunk);
-    if (this.#untaken < STDIN_WINDOW) done();
-    else this.#whenTaken = done;
-  }
-
-  #onTaken(bytes: number): void {
-    this.#untaken -= bytes;
-    if (this.#untaken >= STDIN_WINDOW || this.#whenTaken === undefined) return;
-    const done = this.#whenTaken;
-    this.#whenTaken = undefined;
-    done();
-  }
-
-  #ping(withinMs: number): Promise<boolean> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => resolve(false), withinMs + BROKER_CHECK_MS);
-      this.#pongs.push((alive) => {
-        clearTimeout(timer);
-        resolve(alive);
-      });
-      this.#frames.control(FRAME.PING, { ms: withinMs });
-    });
-  }
-}
-
-function lostBroker(): Failure {
-  return new Failure('connection-lost', { address: 'the broker', why: 'its process ended' });
 }
 
 /** FAIL's payload; undefined where the broker's own trouble is no answer to the question. */
-function decodeFailure(body: Readonly<Record<string, unknown>>): Failure | undefined {
+export function decodeFailure(body: Readonly<Record<string, unknown>>): Failure | undefined {
   const code = body['code'];
-  if (typeof code !== 'string' || !(code in FAILURE_REASONS)) return undefined;
+  if (typeof code !== 'string' || !Object.hasOwn(FAILURE_REASONS, code)) return undefined;
   if (code === 'internal' || code === 'out-of-resources') return undefined;
   return new Failure(code as FailureCode, (body['facts'] ?? {}) as never);
 }

@@ -16,7 +16,17 @@ interface Pooled {
   full: boolean;
   /** It did not answer a probe: new sessions go elsewhere, old ones keep it until they end. */
   suspect: boolean;
+  /** The machine slept since it was last heard. */
+  slept: boolean;
+  /** A person made it and may not be there to make another: it is ours until it dies. */
+  kept: boolean;
 }
+
+/**
+ * What a session is for. `plain`: is started at most once. `mail`: does no harm twice. `spare`: nobody waits for it, so
+ * it is not worth another connection.
+ */
+export type Purpose = 'plain' | 'mail' | 'spare';
 
 export interface PoolOptions {
   /** Makes one authenticated connection. */
@@ -25,70 +35,79 @@ export interface PoolOptions {
   readonly freshMs: number;
   /** Called when the server refuses a channel, so that sessions nobody uses can give way. */
   readonly onRefused: () => void;
+  /** Called when a connection did not answer. */
+  readonly onSuspect: (connection: Connection) => void;
   /** Called when nothing known about the network counts any more. */
   readonly onClockJump: () => void;
 }
+
+type Start<T> = (connection: Connection) => Promise<T>;
 
 export class ConnectionPool {
   readonly #options: PoolOptions;
   readonly #clock = new ClockWatch();
   readonly #pool = new Set<Pooled>();
   #dialing: Promise<Pooled> | undefined;
-  /** Bytes are counted by whoever pipes; this counts what is open. */
-  get connections(): number {
-    return this.#pool.size;
-  }
 
   constructor(options: PoolOptions) {
     this.#options = options;
   }
 
+  get connections(): number {
+    return this.#pool.size;
+  }
+
   /**
-   * Opens a channel on a connection that is known to live.
+   * Opens a channel on a connection that lives; makes one where there is none, or none with room.
    *
-   * @throws {Failure} of dialling and of `open`
+   * @throws {Failure} of dialling and of `start`
    */
-  async open<T extends { readonly stream: RemoteStream }>(
-    start: (connection: Connection) => Promise<T>,
-  ): Promise<T> {
-    const pooled = (await this.#findLive()) ?? (await this.#dialShared());
-    try {
-      return await this.#startOn(pooled, start);
-    } catch (error) {
-      if (!isChannelRefusal(error)) throw error;
-      pooled.full = true;
-      this.#options.onRefused();
+  async open<T extends { readonly stream: RemoteStream }>(purpose: Purpose, start: Start<T>): Promise<T> {
+    for (;;) {
+      const found = await this.#findLive();
+      const pooled = found ?? (await this.#dialShared());
+      const doubtful = found !== undefined && purpose !== 'plain';
+      try {
+        return await this.#startOn(pooled, start, doubtful);
+      } catch (error) {
+        if (doubtful && isLost(error)) {
+          this.#suspect(pooled);
+          continue;
+        }
+        if (!isChannelRefusal(error)) throw error;
+        pooled.full = true;
+        this.#options.onRefused();
+        // A server that allows not even one session would refuse for ever.
+        if (purpose === 'spare' || pooled.sessions === 0) throw error;
+      }
     }
-    // The server allows no more sessions on one connection: this one gets a connection of its own.
-    return this.#startOn(await this.#dialNew(), start);
   }
 
-  /** True if the connection that a new session would use needs no probe. */
-  isFresh(): boolean {
-    if (this.#clock.jumped()) {
-      this.#forget();
-      return false;
-    }
-    return [...this.#pool].some((pooled) => usable(pooled) && this.#heardLately(pooled));
+  /** Finds a connection that lives, or makes one, that stays however long it is unused. True if there was one. */
+  async keep(dial: () => Promise<Connection>): Promise<boolean> {
+    const found = await this.#findLive();
+    const pooled = found ?? (await this.#dialNew(dial));
+    pooled.kept = true;
+    return found !== undefined;
   }
 
-  /** Asks the connection for a sign of life; what does not answer is not used for new sessions. */
-  async probe(): Promise<boolean> {
-    for (const pooled of this.#pool) {
-      if (!usable(pooled)) continue;
-      if (await pooled.connection.alive(PROBE_MS)) return true;
-      this.#suspect(pooled);
-    }
-    return false;
+  /** True while there is such a connection. */
+  get keeps(): boolean {
+    return [...this.#pool].some(({ kept }) => kept);
+  }
+
+  /** True if a session that was opened on this connection before can be handed out. Costs a healthy one no round trip. */
+  async vouch(connection: Connection): Promise<boolean> {
+    this.#noticeSleep();
+    const pooled = [...this.#pool].find((each) => each.connection === connection);
+    return pooled !== undefined && !pooled.suspect && (await this.#lives(pooled));
   }
 
   /** Keeps idle connections known to be alive, as long as they answer. */
   keepAlive(): void {
+    this.#noticeSleep();
     for (const pooled of this.#pool) {
-      if (!usable(pooled) || this.#heardLately(pooled)) continue;
-      void pooled.connection.alive(this.#options.freshMs).then((alive) => {
-        if (!alive) this.#suspect(pooled);
-      });
+      if (usable(pooled) && !this.#heardLately(pooled)) void this.#answers(pooled, this.#options.freshMs);
     }
   }
 
@@ -98,11 +117,14 @@ export class ConnectionPool {
 
   async #startOn<T extends { readonly stream: RemoteStream }>(
     pooled: Pooled,
-    start: (connection: Connection) => Promise<T>,
+    start: Start<T>,
+    doubtful: boolean,
   ): Promise<T> {
     pooled.sessions += 1;
     try {
-      const started = await start(pooled.connection);
+      const starting = start(pooled.connection);
+      if (doubtful) await this.#guard(pooled, starting);
+      const started = await starting;
       void started.stream.exit.then(() => this.#release(pooled));
       return started;
     } catch (error) {
@@ -111,32 +133,66 @@ export class ConnectionPool {
     }
   }
 
+  /**
+   * A network that went away since the connection was last heard must not cost the whole time of an opening: while the
+   * session starts, the peer is asked for a sign of life. @throws {Failure} `connection-lost` if neither came
+   */
+  async #guard(pooled: Pooled, starting: Promise<{ readonly stream: RemoteStream }>): Promise<void> {
+    const settled = starting.then(
+      () => true,
+      () => true,
+    );
+    if (await Promise.race([settled, this.#answers(pooled, PROBE_MS)])) return;
+    void starting.then(({ stream }) => discard(stream)).catch(() => {});
+    throw new Failure('connection-lost', { address: 'the server', why: 'it does not answer' });
+  }
+
   #release(pooled: Pooled): void {
     pooled.sessions -= 1;
     pooled.full = false;
     const extra = [...this.#pool].some((other) => other !== pooled && usable(other));
-    if (pooled.sessions === 0 && (pooled.suspect || extra)) pooled.connection.close();
+    if (pooled.sessions === 0 && !pooled.kept && (pooled.suspect || extra)) pooled.connection.close();
   }
 
   async #findLive(): Promise<Pooled | undefined> {
-    if (this.#clock.jumped()) this.#forget();
+    this.#noticeSleep();
     for (const pooled of this.#pool) {
-      if (!usable(pooled)) continue;
-      if (this.#heardLately(pooled) || (await pooled.connection.alive(PROBE_MS))) return pooled;
-      this.#suspect(pooled);
+      if (usable(pooled) && (await this.#lives(pooled))) return pooled;
     }
     return undefined;
   }
 
-  #forget(): void {
+  async #lives(pooled: Pooled): Promise<boolean> {
+    return this.#heardLately(pooled) || (await this.#answers(pooled, PROBE_MS));
+  }
+
+  /** Asks; what does not answer gets no new sessions. */
+  async #answers(pooled: Pooled, withinMs: number): Promise<boolean> {
+    if (await pooled.connection.alive(withinMs)) {
+      pooled.slept = false;
+      return true;
+    }
+    this.#suspect(pooled);
+    return false;
+  }
+
+  #noticeSleep(): void {
+    if (!this.#clock.jumped()) return;
+    for (const pooled of this.#pool) pooled.slept = true;
     this.#options.onClockJump();
   }
 
-  #heardLately({ connection }: Pooled): boolean {
-    return performance.now() - connection.lastHeard() < this.#options.freshMs;
+  #heardLately({ connection, slept }: Pooled): boolean {
+    return !slept && performance.now() - connection.lastHeard() < this.#options.freshMs;
   }
 
   #suspect(pooled: Pooled): void {
+    if (!pooled.suspect) this.#options.onSuspect(pooled.connection);
+    if (pooled.kept) {
+      // Asked again before its next use: the network may come back.
+      pooled.slept = true;
+      return;
+    }
     pooled.suspect = true;
     if (pooled.sessions === 0) pooled.connection.close();
   }
@@ -149,11 +205,18 @@ export class ConnectionPool {
     return this.#dialing;
   }
 
-  async #dialNew(): Promise<Pooled> {
+  async #dialNew(dial = this.#options.dial): Promise<Pooled> {
     for (let retry = 0; ; retry += 1) {
       try {
-        const connection = await this.#options.dial();
-        const pooled: Pooled = { connection, sessions: 0, full: false, suspect: false };
+        const connection = await dial();
+        const pooled: Pooled = {
+          connection,
+          sessions: 0,
+          full: false,
+          suspect: false,
+          slept: false,
+          kept: false,
+        };
         this.#pool.add(pooled);
         void connection.closed.then(() => this.#pool.delete(pooled));
         return pooled;
@@ -165,8 +228,20 @@ export class ConnectionPool {
   }
 }
 
+/** Ends a session that nobody wants any more. */
+export function discard(stream: RemoteStream): void {
+  stream.kill();
+  // A channel whose output nobody reads would never close.
+  stream.stdout.resume();
+  stream.stderr.resume();
+}
+
 function usable({ full, suspect }: Pooled): boolean {
   return !full && !suspect;
+}
+
+function isLost(error: unknown): boolean {
+  return error instanceof Failure && error.code === 'connection-lost';
 }
 
 /** The server said no to a channel, not to the command on it (RFC 4254 section 5.1). */
@@ -176,9 +251,5 @@ function isChannelRefusal(error: unknown): boolean {
 
 /** sshd drops connections before the version exchange while too many are not logged in yet (MaxStartups). */
 function isDroppedStart(error: unknown): boolean {
-  return (
-    error instanceof Failure &&
-    error.code === 'connection-lost' &&
-    String(error.facts['why']).includes('before the key exchange')
-  );
+  return isLost(error) && String((error as Failure).facts['why']).includes('before the key exchange');
 }

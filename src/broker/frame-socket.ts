@@ -11,49 +11,96 @@ import {
   type FrameType,
   splitPayload,
 } from './frame.ts';
+import { openWire, type Wire, type WireEvents, wrapSocket } from './wire.ts';
+
+/** What a side does with what comes. */
+export interface FrameHandler {
+  /** May throw a `FrameError`: the connection is closed then. */
+  onFrame(frame: Frame): void;
+  /** Once, when nothing more comes, whatever the reason. */
+  onClose(): void;
+  onDrain?(): void;
+}
 
 export class FrameSocket {
-  readonly socket: Socket;
   readonly #reader = new FrameReader();
+  readonly #handler: FrameHandler;
+  #wire: Wire | undefined;
 
-  /** `onFrame` may be replaced between frames; `onBroken` gets protocol errors, after which nothing more comes. */
-  constructor(socket: Socket, onFrame: (frame: Frame) => void, onBroken: (error: unknown) => void) {
-    this.socket = socket;
-    socket.on('data', (chunk: Buffer) => {
-      try {
-        for (const frame of this.#reader.push(chunk)) onFrame(frame);
-      } catch (error) {
-        socket.destroy();
-        onBroken(error);
-      }
-    });
-    // Whoever waits learns it from 'close'.
-    socket.on('error', () => {});
+  private constructor(handler: FrameHandler) {
+    this.#handler = handler;
+  }
+
+  /** @throws a system error with `code` if nobody listens at `path` */
+  static async connect(path: string, handler: FrameHandler): Promise<FrameSocket> {
+    const frames = new FrameSocket(handler);
+    frames.#wire = await openWire(path, frames.#events());
+    return frames;
+  }
+
+  static wrap(socket: Socket, handler: FrameHandler): FrameSocket {
+    const frames = new FrameSocket(handler);
+    frames.#wire = wrapSocket(socket, frames.#events());
+    return frames;
+  }
+
+  #events(): WireEvents {
+    return {
+      onData: (chunk) => {
+        try {
+          for (const frame of this.#reader.push(chunk)) this.#handler.onFrame(frame);
+        } catch {
+          // A peer that does not keep to the protocol costs itself its connection, and nobody else.
+          this.destroy();
+          this.#handler.onClose();
+        }
+      },
+      onDrain: () => this.#handler.onDrain?.(),
+      onClose: () => this.#handler.onClose(),
+    };
   }
 
   control(type: FrameType, body?: object): boolean {
-    return this.socket.writable && this.socket.write(encodeControl(type, body));
+    return this.#write(encodeControl(type, body));
   }
 
   /** Several control frames in one write. */
   controls(...frames: readonly (readonly [FrameType, object?])[]): void {
-    this.socket.write(Buffer.concat(frames.map(([type, body]) => encodeControl(type, body))));
+    this.#write(Buffer.concat(frames.map(([type, body]) => encodeControl(type, body))));
   }
 
   /** Raw bytes in as many frames as they need; false when the socket wants a pause. */
   bytes(type: typeof FRAME.STDIN | typeof FRAME.DATA | typeof FRAME.STDERR, bytes: Buffer): boolean {
     let ready = true;
-    if (!this.socket.writable) return ready;
     for (const part of splitPayload(bytes)) {
       // A copy of a short payload costs less than a second system call.
-      if (part.length <= FRAME_JOIN_MAX) ready = this.socket.write(encodeFrame(type, part));
+      if (part.length <= FRAME_JOIN_MAX) ready = this.#write(encodeFrame(type, part));
       else {
-        this.socket.cork();
-        this.socket.write(encodeHeader(type, part.length));
-        ready = this.socket.write(part);
-        this.socket.uncork();
+        this.#write(encodeHeader(type, part.length));
+        ready = this.#write(part);
       }
     }
     return ready;
+  }
+
+  pause(): void {
+    this.#wire?.pause();
+  }
+
+  resume(): void {
+    this.#wire?.resume();
+  }
+
+  /** Closes after what was written has gone out. */
+  end(): void {
+    this.#wire?.end();
+  }
+
+  destroy(): void {
+    this.#wire?.destroy();
+  }
+
+  #write(bytes: Buffer): boolean {
+    return this.#wire?.write(bytes) ?? true;
   }
 }

@@ -18,6 +18,10 @@ export const FRAME = {
   STATUS: 13,
   STOP: 14,
   TAKEN: 15,
+  CONNECT: 16,
+  PROMPT: 17,
+  ANSWER: 18,
+  CONNECTED: 19,
 } as const;
 
 /** PROTOCOL.md; a change that an old peer would misunderstand raises it. */
@@ -31,7 +35,7 @@ export interface Frame {
 }
 
 const HEADER = 5;
-const LAST_TYPE = FRAME.TAKEN;
+const LAST_TYPE = FRAME.CONNECTED;
 
 /** One control frame; `body` becomes JSON, undefined an empty payload. */
 export function encodeControl(type: FrameType, body?: object): Buffer {

@@ -2,10 +2,13 @@
 import type { Socket } from 'node:net';
 import type { Failure } from '../errors.ts';
 import { toFailure } from '../errors.ts';
+import { STDIN_WINDOW } from '../limits.ts';
+import type { Prompt, PromptRequest } from '../transport/prompt.ts';
 import type { RemoteExit, RemoteStream } from '../transport/transport.ts';
-import type { OpenRequest } from './client.ts';
+import { discard } from './connection-pool.ts';
 import { FRAME, type Frame, FrameError, type FrameType, PROTOCOL_VERSION, parseControl } from './frame.ts';
 import { FrameSocket } from './frame-socket.ts';
+import { type OpenRequest, parseOpen } from './open-request.ts';
 
 /** What the broker opened for a client. */
 export interface Served {
@@ -20,67 +23,73 @@ export interface Served {
 export interface SessionHost {
   /** @throws whatever keeps the session from opening */
   open(request: OpenRequest, onStderr: (chunk: Buffer) => void, signal: AbortSignal): Promise<Served>;
+  /** Sees to a connection that stays; true if there was one. @throws whatever keeps it from being made */
+  connect(prompt: Prompt, signal: AbortSignal): Promise<boolean>;
   status(): object;
   stop(now: boolean): void;
+  /** What kept a session from opening, for the log. */
+  failed(thrown: unknown): void;
   /** Bytes that went through, for STATUS. */
   count(bytes: number): void;
 }
+
+type OutputType = typeof FRAME.DATA | typeof FRAME.STDERR;
 
 export class ServedSession {
   readonly ended: Promise<void>;
   readonly #host: SessionHost;
   readonly #frames: FrameSocket;
   readonly #gone = new AbortController();
-  #state: 'hello' | 'request' | 'opening' | 'open' | 'over' = 'hello';
+  #state: 'hello' | 'request' | 'opening' | 'connecting' | 'open' | 'over' = 'hello';
   #served: Served | undefined;
+  readonly #paused = new Set<RemoteStream['stdout']>();
+  #untaken = 0;
+  /** Takes the answers to the prompt that is open. */
+  #onAnswers: ((answers: readonly string[] | undefined) => void) | undefined;
 
   constructor(socket: Socket, host: SessionHost) {
     this.#host = host;
     this.ended = new Promise((resolve) => socket.once('close', () => resolve()));
-    this.#frames = new FrameSocket(
-      socket,
-      (frame) => this.#onFrame(frame),
-      () => this.#end(),
-    );
-    socket.on('close', () => this.#end());
-    // A client never half-closes its socket (it sends EOF): its end of it is its end.
-    socket.on('end', () => {
-      socket.end();
-      this.#end();
+    this.#frames = FrameSocket.wrap(socket, {
+      onFrame: (frame) => this.#onFrame(frame),
+      onDrain: () => this.#resumeOutputs(),
+      onClose: () => this.#end(),
     });
   }
 
-  /** True once a session was asked for. */
+  /** True once a session, or a connection, was asked for. */
   get isSession(): boolean {
-    return this.#state === 'opening' || this.#state === 'open';
+    return this.#state === 'opening' || this.#state === 'connecting' || this.#state === 'open';
   }
 
   kill(): void {
-    this.#frames.socket.destroy();
+    this.#frames.destroy();
   }
 
   #end(): void {
     if (this.#state === 'over') return;
     this.#state = 'over';
     this.#gone.abort(new Error('the client has gone'));
-    const stream = this.#served?.stream;
-    stream?.kill();
-    // A channel whose output nobody reads would never close.
-    stream?.stdout.resume();
-    stream?.stderr.resume();
+    this.#onAnswers?.(undefined);
+    if (this.#served !== undefined) discard(this.#served.stream);
   }
 
   #onFrame({ type, payload }: Frame): void {
+    // What came in one piece with the frame that ended the session.
+    if (this.#state === 'over') return;
     if (type === FRAME.STDIN) this.#onStdin(payload);
-    else if (type === FRAME.EOF) this.#served?.stream.stdin.end();
-    else if (type === FRAME.KILL) this.kill();
-    else this.#onControl(type, parseControl(payload));
+    else if (type === FRAME.EOF) this.#stdin().end();
+    else if (type === FRAME.KILL) {
+      this.kill();
+      this.#end();
+    } else this.#onControl(type, parseControl(payload));
   }
 
   #onControl(type: FrameType, body: Readonly<Record<string, unknown>>): void {
     if (this.#state === 'hello') this.#onHello(type, body);
     else if (this.#state === 'request') this.#onRequest(type, body);
     else if (type === FRAME.PING) void this.#onPing(Number(body['ms']));
+    else if (type === FRAME.ANSWER) this.#onAnswer(body['answers']);
     else throw new FrameError(`frame ${type} in state ${this.#state}`);
   }
 
@@ -88,19 +97,26 @@ export class ServedSession {
     if (type !== FRAME.HELLO) throw new FrameError('no hello');
     this.#frames.control(FRAME.HELLO, { version: PROTOCOL_VERSION, pid: process.pid });
     if (body['version'] === PROTOCOL_VERSION) this.#state = 'request';
-    else this.#frames.socket.end();
+    else {
+      this.#frames.end();
+      this.#end();
+    }
   }
 
   #onRequest(type: FrameType, body: Readonly<Record<string, unknown>>): void {
     if (type === FRAME.OPEN) {
+      const request = parseOpen(body);
       this.#state = 'opening';
-      void this.#open(body as unknown as OpenRequest);
+      void this.#open(request);
+    } else if (type === FRAME.CONNECT) {
+      this.#state = 'connecting';
+      void this.#connect();
     } else if (type === FRAME.STATUS) {
       this.#frames.control(FRAME.STATUS, this.#host.status());
-      this.#frames.socket.end();
+      this.#frames.end();
     } else if (type === FRAME.STOP) {
       this.#frames.control(FRAME.STOP, {});
-      this.#frames.socket.end();
+      this.#frames.end();
       this.#host.stop(body['now'] === true);
     } else throw new FrameError('no request');
   }
@@ -109,38 +125,62 @@ export class ServedSession {
     try {
       const served = await this.#host.open(
         request,
-        (chunk) => this.#frames.bytes(FRAME.STDERR, chunk),
+        (chunk) => this.#passMailStderr(chunk),
         this.#gone.signal,
       );
       this.#served = served;
       if (this.#state === 'over') {
-        served.stream.kill();
-        served.stream.stdout.resume();
+        discard(served.stream);
         return;
       }
       this.#state = 'open';
       this.#pipe(served, request.kind !== 'mail');
     } catch (error) {
+      this.#host.failed(error);
       this.#fail(toFailure(error));
     }
   }
 
+  async #connect(): Promise<void> {
+    try {
+      const existed = await this.#host.connect((request) => this.#prompt(request), this.#gone.signal);
+      this.#frames.control(FRAME.CONNECTED, { existed });
+      this.#frames.end();
+    } catch (error) {
+      this.#host.failed(error);
+      this.#fail(toFailure(error));
+    }
+  }
+
+  #prompt(request: PromptRequest): Promise<readonly string[] | undefined> {
+    if (this.#state === 'over') return Promise.resolve(undefined);
+    return new Promise((resolve) => {
+      this.#onAnswers = (answers) => {
+        this.#onAnswers = undefined;
+        resolve(answers);
+      };
+      this.#frames.control(FRAME.PROMPT, request);
+    });
+  }
+
+  #onAnswer(answers: unknown): void {
+    if (this.#onAnswers === undefined) throw new FrameError('an answer without a question');
+    if (answers === null) this.#onAnswers(undefined);
+    else if (Array.isArray(answers) && answers.every((each) => typeof each === 'string')) {
+      this.#onAnswers(answers);
+    } else throw new FrameError('no answers');
+  }
+
   #fail({ code, facts }: Failure): void {
     this.#frames.control(FRAME.FAIL, { code, facts });
-    this.#frames.socket.end();
+    this.#frames.end();
   }
 
   /** A mail stream's stderr is read where its greeting was awaited. */
   #pipe({ stream, greeting, route, steps }: Served, ownStderr: boolean): void {
     this.#frames.control(FRAME.OPENED, { route, steps, greeting: greeting.toString('latin1') });
-    const pass = (type: typeof FRAME.DATA | typeof FRAME.STDERR, from: RemoteStream['stdout']): void => {
-      from.on('data', (chunk: Buffer) => {
-        this.#host.count(chunk.length);
-        if (this.#frames.bytes(type, chunk)) return;
-        // Only this session's channel waits: its window closes, and the server stops sending on it.
-        from.pause();
-        this.#frames.socket.once('drain', () => from.resume());
-      });
+    const pass = (type: OutputType, from: RemoteStream['stdout']): void => {
+      from.on('data', (chunk: Buffer) => this.#passOutput(type, chunk, from));
       // Paused explicitly while its greeting was read.
       from.resume();
     };
@@ -154,6 +194,23 @@ export class ServedSession {
     void Promise.all([stream.exit, stderrEnded]).then(([exit]) => this.#onExit(exit));
   }
 
+  #passMailStderr(chunk: Buffer): void {
+    if (this.#served !== undefined) this.#passOutput(FRAME.STDERR, chunk, this.#served.stream.stderr);
+  }
+
+  #passOutput(type: OutputType, chunk: Buffer, from: RemoteStream['stdout']): void {
+    this.#host.count(chunk.length);
+    if (this.#frames.bytes(type, chunk)) return;
+    // Only this session's channel waits: its window closes, and the server stops sending on it.
+    from.pause();
+    this.#paused.add(from);
+  }
+
+  #resumeOutputs(): void {
+    for (const output of this.#paused) output.resume();
+    this.#paused.clear();
+  }
+
   #onExit(exit: RemoteExit): void {
     if (this.#state === 'over') return;
     this.#frames.control(FRAME.EOF);
@@ -163,16 +220,24 @@ export class ServedSession {
         FRAME.EXIT,
         exit.kind === 'status' ? { status: exit.status } : { signal: exit.signal },
       );
-      this.#frames.socket.end();
+      this.#frames.end();
     }
   }
 
   #onStdin(payload: Buffer): void {
-    if (this.#served === undefined) throw new FrameError('input before a session');
+    const stdin = this.#stdin();
     this.#host.count(payload.length);
-    this.#served.stream.stdin.write(payload, () => {
+    this.#untaken += payload.length;
+    if (this.#untaken > STDIN_WINDOW) throw new FrameError('more input than may be under way');
+    stdin.write(payload, () => {
+      this.#untaken -= payload.length;
       this.#frames.control(FRAME.TAKEN, { bytes: payload.length });
     });
+  }
+
+  #stdin(): RemoteStream['stdin'] {
+    if (this.#served === undefined) throw new FrameError('input before a session');
+    return this.#served.stream.stdin;
   }
 
   async #onPing(ms: number): Promise<void> {

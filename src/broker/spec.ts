@@ -2,9 +2,9 @@
  * What a broker is for: one alias as resolved for one caller. Its socket's name is a hash over all of it, so that an
  * edited alias file, another user, another agent or another version never meets a connection made for something else.
  */
-import { createHash } from 'node:crypto';
 import type { Alias } from '../alias/alias.ts';
 import { BUILD } from '../build-info.ts';
+import { shortHash } from '../hash.ts';
 import type { Settings } from '../settings.ts';
 
 export interface BrokerSpec {
@@ -39,7 +39,7 @@ export function callerOf(fileName: string): string | undefined {
 }
 
 function hash(values: readonly unknown[], digits: number): string {
-  return createHash('sha256').update(JSON.stringify(values)).digest('hex').slice(0, digits);
+  return shortHash(JSON.stringify(values), digits);
 }
 
 function plainAlias(alias: Alias): object {

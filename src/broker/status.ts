@@ -2,8 +2,7 @@
 import { BROKER_HELLO_MS } from '../limits.ts';
 import type { Settings } from '../settings.ts';
 import { FRAME, PROTOCOL_VERSION, parseControl } from './frame.ts';
-import { FrameSocket } from './frame-socket.ts';
-import { connectBroker, listBrokerSockets } from './socket.ts';
+import { connectFrames, listBrokerSockets } from './socket-path.ts';
 
 /** PROTOCOL.md, STATUS. */
 export interface BrokerStatus {
@@ -41,23 +40,23 @@ async function ask(
   type: typeof FRAME.STATUS | typeof FRAME.STOP,
   body: object = {},
 ): Promise<Readonly<Record<string, unknown>> | undefined> {
-  const socket = await connectBroker(path, uid).catch(() => undefined);
-  if (socket === undefined) return undefined;
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => finish(undefined), BROKER_HELLO_MS);
-    const finish = (answer: Readonly<Record<string, unknown>> | undefined): void => {
-      clearTimeout(timer);
-      socket.destroy();
-      resolve(answer);
-    };
-    const frames = new FrameSocket(
-      socket,
-      (frame) => {
-        if (frame.type === type) finish(parseControl(frame.payload));
-      },
-      () => finish(undefined),
-    );
-    socket.on('close', () => finish(undefined));
-    frames.controls([FRAME.HELLO, { version: PROTOCOL_VERSION }], [type, body]);
+  let finish: (answer: Readonly<Record<string, unknown>> | undefined) => void = () => {};
+  const answer = new Promise<Readonly<Record<string, unknown>> | undefined>((resolve) => {
+    finish = resolve;
   });
+  const frames = await connectFrames(path, uid, {
+    onFrame: (frame) => {
+      if (frame.type === type) finish(parseControl(frame.payload));
+    },
+    onClose: () => finish(undefined),
+  }).catch(() => undefined);
+  if (frames === undefined) return undefined;
+  const timer = setTimeout(() => finish(undefined), BROKER_HELLO_MS);
+  frames.controls([FRAME.HELLO, { version: PROTOCOL_VERSION }], [type, body]);
+  try {
+    return await answer;
+  } finally {
+    clearTimeout(timer);
+    frames.destroy();
+  }
 }

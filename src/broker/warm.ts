@@ -6,11 +6,12 @@
 import { WARM_AGE_MS, WARM_PAUSE_MS, WARM_REFILL_MS } from '../limits.ts';
 import type { Log } from '../log.ts';
 import type { ImapSession } from '../transport/imapd.ts';
+import type { Connection } from '../transport/transport.ts';
+import { discard } from './connection-pool.ts';
 
 /** A session that can be handed to a client. */
 export interface ReadySession extends ImapSession {
-  /** Asks the SSH peer. */
-  readonly alive: (withinMs: number) => Promise<boolean>;
+  readonly connection: Connection;
   /** Turns stderr to the client once there is one. */
   readonly setStderr: (sink: (chunk: Buffer) => void) => void;
 }
@@ -46,9 +47,14 @@ export class WarmSessions {
     return this.#ready.size;
   }
 
-  /** The youngest session, ready to be piped; undefined if there is none. */
-  take(): ReadySession | undefined {
-    const warm = [...this.#ready].at(-1);
+  /** The connection that the next session is on; undefined if there is none. */
+  get connection(): Connection | undefined {
+    return this.#next()?.session.connection;
+  }
+
+  /** The youngest session on that connection, ready to be piped; undefined if there is none. */
+  take(connection: Connection): ReadySession | undefined {
+    const warm = this.#next(connection);
     if (warm === undefined) return undefined;
     this.#ready.delete(warm);
     warm.release();
@@ -80,10 +86,21 @@ export class WarmSessions {
     if (pause) this.#pausedUntil = performance.now() + WARM_PAUSE_MS;
   }
 
+  /** Ends those on a connection that is of no use any more. */
+  dropOn(connection: Connection): void {
+    for (const warm of this.#ready) if (warm.session.connection === connection) this.#drop(warm);
+  }
+
   close(): void {
     this.#closed = true;
     clearTimeout(this.#refill);
     this.drop();
+  }
+
+  #next(connection?: Connection): Warm | undefined {
+    return [...this.#ready]
+      .reverse()
+      .find(({ session }) => connection === undefined || session.connection === connection);
   }
 
   #startMissing(): void {
@@ -96,7 +113,7 @@ export class WarmSessions {
     this.#starting += 1;
     try {
       const session = await this.#options.start();
-      if (this.#closed) session.stream.kill();
+      if (this.#closed) discard(session.stream);
       else this.#watch(session);
     } catch (error) {
       // Whoever opens a folder gets the reason himself; here it only means that the server wants to be left alone.
@@ -124,13 +141,13 @@ export class WarmSessions {
     stdout.on('data', spoil);
     stdout.on('end', spoil);
     void exit.then(spoil);
+    // Paused while its greeting was read; a paused stream tells of no end, and its channel of no exit.
+    stdout.resume();
   }
 
   #drop(warm: Warm): void {
     if (!this.#ready.delete(warm)) return;
     warm.release();
-    warm.session.stream.kill();
-    // So that its end is seen: a channel that nobody reads never closes.
-    warm.session.stream.stdout.resume();
+    discard(warm.session.stream);
   }
 }

@@ -1,6 +1,8 @@
-/** What the caller made of fd 0, 1 and 2: c-client joins 1 and 2, mbsync joins 0 and 1, a shell gives a terminal. */
-import { fstatSync } from 'node:fs';
-import { isatty } from 'node:tty';
+/**
+ * What the caller made of fd 0, 1 and 2: c-client joins 1 and 2, mbsync joins 0 and 1, a shell gives a terminal. By
+ * fstat(2) alone: loading node:tty takes Bun 3 ms, and every host that is not ours waits for it.
+ */
+import { fstatSync, type Stats, statSync } from 'node:fs';
 
 export interface Descriptors {
   /** fd 1 and fd 2 are one file: what goes to fd 2 lands in the mail client's IMAP input. */
@@ -10,16 +12,27 @@ export interface Descriptors {
 }
 
 export function inspectDescriptors(): Descriptors {
-  return { sharedOutput: isSameFile(1, 2), terminal: isatty(0) && isatty(1) };
+  const [input, output, error] = [0, 1, 2].map(statDescriptor);
+  return {
+    sharedOutput: output !== undefined && error !== undefined && isSameFile(output, error),
+    terminal: isTerminal(input) && isTerminal(output),
+  };
 }
 
-function isSameFile(one: number, other: number): boolean {
+/** Undefined for a closed descriptor. */
+function statDescriptor(fd: number): Stats | undefined {
   try {
-    const a = fstatSync(one);
-    const b = fstatSync(other);
-    return a.dev === b.dev && a.ino === b.ino;
+    return fstatSync(fd);
   } catch {
-    // A closed descriptor is nobody's output.
-    return false;
+    return undefined;
   }
+}
+
+function isSameFile(a: Stats, b: Stats): boolean {
+  return a.dev === b.dev && a.ino === b.ino;
+}
+
+/** A character device other than /dev/null: nothing else that is one is ever given to us as input and output. */
+function isTerminal(stat: Stats | undefined): boolean {
+  return stat?.isCharacterDevice() === true && stat.rdev !== statSync('/dev/null').rdev;
 }

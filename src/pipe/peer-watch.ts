@@ -2,7 +2,9 @@
  * Finds a dead peer while the client waits for an answer. An idle mail folder is left alone: Alpine does not reopen a
  * folder by itself, so one that nobody asks anything survives a train's tunnel.
  */
-import { LOGOUT_LINE_MAX } from '../limits.ts';
+import { ANSWER_HEAD_MAX, LOGOUT_LINE_MAX } from '../limits.ts';
+
+const LF = 0x0a;
 
 export interface Probe {
   /** True if the peer answered within that time. */
@@ -29,6 +31,7 @@ export class PeerWatch {
   #waiting: boolean;
   #heard = false;
   #stopped = false;
+  readonly #answers = new AnswerReader();
 
   constructor(probe: Probe, options: WatchOptions, onDead: (why: string) => void) {
     this.#probe = probe;
@@ -41,20 +44,27 @@ export class PeerWatch {
   /** The client sent something. */
   asked(): void {
     if (this.#waiting) return;
-    this.#waiting = true;
     this.#heard = false;
-    this.#arm();
+    this.#wait();
   }
 
   /** The peer sent something. */
-  heard(): void {
+  heard(chunk: Buffer): void {
     this.#heard = true;
-    if (this.#options.mail) this.#waiting = false;
+    if (!this.#options.mail) return;
+    const state = this.#answers.push(chunk);
+    if (state === 'complete') this.#waiting = false;
+    else if (state === 'open' && !this.#waiting) this.#wait();
   }
 
   stop(): void {
     this.#stopped = true;
     clearTimeout(this.#timer);
+  }
+
+  #wait(): void {
+    this.#waiting = true;
+    this.#arm();
   }
 
   #arm(): void {
@@ -79,6 +89,27 @@ export class PeerWatch {
     }
     this.#heard = false;
     if (this.#waiting) this.#arm();
+  }
+}
+
+/**
+ * Tells from a server's bytes whether it owes more (RFC 3501 section 2.2): never after a tagged status or a `+`, always
+ * in the middle of a line. A literal's content that looks like a status is corrected by its next chunk.
+ */
+class AnswerReader {
+  /** The beginning of the line that is not finished. */
+  #head = '';
+
+  /** undefined: a whole line that says neither, such as an untagged answer or the news of an idle folder. */
+  push(chunk: Buffer): 'complete' | 'open' | undefined {
+    const end = chunk.lastIndexOf(LF);
+    const whole = end === chunk.length - 1;
+    const start = 1 + (whole ? chunk.subarray(0, end).lastIndexOf(LF) : end);
+    const head = chunk.toString('latin1', start, start + ANSWER_HEAD_MAX);
+    const line = (start === 0 ? this.#head : '') + head;
+    this.#head = whole ? '' : line.slice(0, ANSWER_HEAD_MAX);
+    if (!whole) return 'open';
+    return /^(?:\+|[^\s*]\S* (?:OK|NO|BAD)\b)/i.test(line) ? 'complete' : undefined;
   }
 }
 

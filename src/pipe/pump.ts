@@ -67,13 +67,17 @@ export async function pump(
   stdout.on('error', () => settle({ kind: 'reader-gone' }));
   stderr?.on('error', () => {});
   stdin.on('error', () => stream.stdin.end());
-  options.signal.addEventListener('abort', () => settle({ kind: 'interrupted' }), { once: true });
-  if (options.signal.aborted) settle({ kind: 'interrupted' });
+  const interrupted = new Promise<PumpEnd>((resolve) => {
+    const interrupt = (): void => resolve({ kind: 'interrupted' });
+    options.signal.addEventListener('abort', interrupt, { once: true });
+    if (options.signal.aborted) interrupt();
+  });
+  void interrupted.then(settle);
 
   stream.stdout.on('data', (chunk: Buffer) => {
     bytesIn += chunk.length;
     collector.passed(chunk.length);
-    watch.heard();
+    watch.heard(chunk);
     exitTimer.progress();
   });
   stream.stdout.pipe(stdout, { end: false });
@@ -96,14 +100,15 @@ export async function pump(
     for (const event of ['end', 'close', 'error']) stream.stderr.once(event, () => resolve());
   });
   void stream.exit.then((exit) => settle(exit));
-  const end = await ended;
+  let end = await ended;
   watch.stop();
   exitTimer.stop();
   stdin.unpipe();
   if (end.kind === 'status' || end.kind === 'signal' || end.kind === 'lost') {
     // The exit follows the end of stdout; what is left of stderr may still be on its way through here.
-    await stderrDone;
-    await Promise.all([flush(stdout), stderr && flush(stderr)]);
+    await Promise.race([stderrDone, interrupted]);
+    const written = Promise.all([flush(stdout), stderr && flush(stderr)]);
+    end = await Promise.race([written.then(() => ended), interrupted]);
   } else stream.stdout.unpipe(stdout);
   session.close();
   if (end.kind === 'interrupted' || end.kind === 'reader-gone') await grace();

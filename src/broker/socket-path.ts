@@ -1,0 +1,57 @@
+/** Where brokers' sockets are, and how one is spoken to. Light: the way to a warm session leads through here. */
+import { lstatSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { errnoOf } from '../errors.ts';
+import { SOCKET_PATH_MAX } from '../limits.ts';
+import { openRuntimeDir } from '../runtime-dir.ts';
+import type { Settings } from '../settings.ts';
+import { type FrameHandler, FrameSocket } from './frame-socket.ts';
+import { callerOf } from './spec.ts';
+
+/** A broker makes its socket under a longer name first: `.` and a process id. */
+const TEMP_SUFFIX_LENGTH = '.4194304'.length;
+
+/** Where the socket of that name belongs; undefined where no folder is safe or its path is too long. */
+export function brokerSocketPath(fileName: string, settings: Settings): string | undefined {
+  const dir = openRuntimeDir(settings);
+  if (dir === undefined) return undefined;
+  const path = join(dir, fileName);
+  return Buffer.byteLength(path) + TEMP_SUFFIX_LENGTH <= SOCKET_PATH_MAX ? path : undefined;
+}
+
+/** All sockets of brokers in the runtime folder. */
+export function listBrokerSockets(settings: Settings): string[] {
+  const dir = openRuntimeDir(settings);
+  if (dir === undefined) return [];
+  return readdirSync(dir)
+    .filter((name) => callerOf(name) !== undefined)
+    .map((name) => join(dir, name));
+}
+
+/**
+ * Connects; undefined if no broker listens there. Only a socket that belongs to us is spoken to.
+ *
+ * @throws if the socket is there and cannot be used (out of descriptors, not ours)
+ */
+export async function connectFrames(
+  path: string,
+  uid: number,
+  handler: FrameHandler,
+): Promise<FrameSocket | undefined> {
+  try {
+    const stat = lstatSync(path);
+    if (!stat.isSocket() || stat.uid !== uid) throw new Error(`${path} is not our socket`);
+    return await FrameSocket.connect(path, handler);
+  } catch (error) {
+    const code = errnoOf(error);
+    if (code === 'ENOENT' || code === 'ECONNREFUSED') return undefined;
+    throw error;
+  }
+}
+
+/** True if a broker listens at `path`. */
+export async function isBrokerLive(path: string, uid: number): Promise<boolean> {
+  const frames = await connectFrames(path, uid, { onFrame: () => {}, onClose: () => {} });
+  frames?.destroy();
+  return frames !== undefined;
+}
