@@ -19,29 +19,45 @@ import type { Settings } from './settings.ts';
 import { signalNumber } from './signals.ts';
 import { USAGE, versionText } from './usage.ts';
 
-/** Runs one session; returns the exit status. */
-export async function runSession(args: readonly string[], settings: Settings): Promise<number> {
+/**
+ * Runs one session; returns the exit status.
+ *
+ * @param readSettings called here, because what it throws must be answered like any other failure
+ */
+export async function runSession(args: readonly string[], readSettings: () => Settings): Promise<number> {
   const descriptors = inspectDescriptors();
-  const answer = new Answer(descriptors, settings);
   const gone = listenForSignals();
-  process.on('uncaughtException', (error) => {
-    void answer.fail(error).then((status) => process.exit(status));
-  });
+  const answer = new Answer(descriptors, gone);
+  // Bun ends the process for a rejection that nobody handles without asking the handlers of uncaught exceptions.
+  for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
+    process.on(event, (thrown) => {
+      const end = (status: number): void => process.exit(status);
+      answer.fail(thrown).then(end, () => end(EXIT_FAILURE));
+    });
+  }
   try {
     // Until argv is understood only its shape tells whether the caller speaks IMAP.
     answer.mail = looksLikeMailStream(args);
+    const settings = readSettings();
+    answer.log = new Log(settings.stateDir, 0);
     const parsed = parseArgv(args);
     if (parsed.kind === 'help') return print(USAGE);
     if (parsed.kind === 'version') return print(versionText());
-    return await runInvocation(parsed.invocation, { args, settings, descriptors, answer, gone });
+    const log = new Log(settings.stateDir, parsed.invocation.verbosity);
+    answer.log = log;
+    return await runInvocation(parsed.invocation, { args, settings, log, descriptors, answer, gone });
   } catch (error) {
-    return answer.fail(error);
+    if (!gone.aborted || error !== gone.reason) return answer.fail(error);
+    const signal = String(gone.reason);
+    const status = await answer.fail(new Failure('interrupted', { signal }));
+    return answer.mail ? status : SIGNAL_STATUS_BASE + signalNumber(signal);
   }
 }
 
 interface Run {
   readonly args: readonly string[];
   readonly settings: Settings;
+  readonly log: Log;
   readonly descriptors: Descriptors;
   readonly answer: Answer;
   /** Aborted when a signal ends us; its reason is the signal's name. */
@@ -49,9 +65,8 @@ interface Run {
 }
 
 async function runInvocation(invocation: Invocation, run: Run): Promise<number> {
-  const { args, settings, descriptors, answer, gone } = run;
+  const { args, settings, log, descriptors, answer, gone } = run;
   answer.name = invocation.host;
-  answer.log = new Log(settings.stateDir, invocation.verbosity);
   answer.mail ||=
     isMailStream(invocation.words) && invocation.forward === undefined && !invocation.printAlias;
 
@@ -73,7 +88,6 @@ async function runInvocation(invocation: Invocation, run: Run): Promise<number> 
 
   answer.startEarlyByte();
   const opened = await openSession(invocation, alias, session, run);
-  await answer.greet(opened.greeting);
   const { pump } = await import('./pipe/pump.ts');
   const result = await pump(
     opened,
@@ -87,7 +101,7 @@ async function runInvocation(invocation: Invocation, run: Run): Promise<number> 
     },
   );
   const status = exitStatus(result, gone);
-  logSession(answer.log, alias, session, opened, result, status);
+  logSession(log, alias, session, opened, result, status);
   if (result.end.kind === 'lost' && (!answer.mail || !descriptors.sharedOutput)) {
     say(`${alias.name}: ${result.end.failure.message}; ${result.end.failure.hint}`);
   }
@@ -113,7 +127,7 @@ async function openSession(
   invocation: Invocation,
   alias: Alias,
   session: SessionKind,
-  { descriptors, answer, gone, settings }: Run,
+  { descriptors, answer, log, gone, settings }: Run,
 ): Promise<ReachedSession> {
   const { reach } = await import('./reach.ts');
   const mail = session.kind === 'mail';
@@ -124,10 +138,11 @@ async function openSession(
     family: invocation.family,
     settings,
     verbosity: invocation.verbosity,
-    log: answer.log,
+    log,
     signal: gone,
+    onGreeting: (greeting) => answer.greet(greeting),
     onStderr(chunk) {
-      answer.log.record('stderr', { alias: alias.name, text: chunk.toString('latin1') });
+      log.record('stderr', { alias: alias.name, text: chunk.toString('latin1') });
       if (mail && !descriptors.sharedOutput) process.stderr.write(chunk);
     },
   });
@@ -201,16 +216,18 @@ class Answer {
   mail = false;
   name = '';
   alias: Alias | undefined;
-  log: Log;
+  /** Undefined until it is known where the log is. */
+  log: Log | undefined;
   readonly #descriptors: Descriptors;
+  readonly #gone: AbortSignal;
   #greeted = false;
   #earlyBytes = 0;
   #earlyTimer: NodeJS.Timeout | undefined;
   #failed: Promise<number> | undefined;
 
-  constructor(descriptors: Descriptors, settings: Settings) {
+  constructor(descriptors: Descriptors, gone: AbortSignal) {
     this.#descriptors = descriptors;
-    this.log = new Log(settings.stateDir, 0);
+    this.#gone = gone;
   }
 
   /** Pine gives up after rsh-open-timeout without a byte; a lone `*` keeps it waiting, and cannot be taken back. */
@@ -218,18 +235,17 @@ class Answer {
     if (!this.mail || this.alias?.fallback !== 'deny') return;
     this.#earlyTimer = setTimeout(() => {
       this.#earlyBytes = 1;
-      process.stdout.on('error', () => {});
-      process.stdout.write('*');
+      writeAll(1, '*');
     }, EARLY_BYTE_MS);
   }
 
   /** Hands the greeting to the client. From here on nothing but the session's bytes is written. */
-  async greet(greeting: Buffer): Promise<void> {
+  greet(greeting: Buffer): void {
     clearTimeout(this.#earlyTimer);
     this.#greeted = true;
     if (greeting.length === 0) return;
-    process.stdout.on('error', () => {});
-    process.stdout.write(greeting.subarray(this.#earlyBytes));
+    // Not through process.stdout, which takes Bun 9 ms to set up: the client reads the greeting meanwhile.
+    writeAll(1, greeting.subarray(this.#earlyBytes));
   }
 
   /** Tells the first failure to whoever can hear it; returns the exit status. */
@@ -242,7 +258,7 @@ class Answer {
     clearTimeout(this.#earlyTimer);
     const failure = toFailure(thrown);
     const name = this.alias?.name ?? this.name;
-    this.log.record('failure', {
+    this.log?.record('failure', {
       alias: name,
       code: failure.code,
       text: failure.message,
@@ -255,6 +271,8 @@ class Answer {
     if (this.mail && !this.#greeted && !this.#descriptors.terminal && this.#mayRefuse()) {
       this.#greeted = true;
       process.stdout.on('error', () => {});
+      // A signal ends the wait for a client that is silent: its refusal is on its way already.
+      this.#gone.addEventListener('abort', () => process.stdin.destroy(), { once: true });
       await refuse(text, { input: process.stdin, output: process.stdout }, this.#earlyBytes);
     }
     return EXIT_FAILURE;

@@ -10,11 +10,33 @@
  */
 import type { Readable, Writable } from 'node:stream';
 import type { Failure } from '../errors.ts';
-import { COMMAND_LINE_MAX, REFUSAL_TEXT_MAX, REFUSAL_WAIT_MS } from '../limits.ts';
+import {
+  ALERT_WORD_MAX,
+  COMMAND_LINE_MAX,
+  REFUSAL_HINT_MAX,
+  REFUSAL_LINGER_MS,
+  REFUSAL_TEXT_MAX,
+  REFUSAL_WAIT_MS,
+} from '../limits.ts';
 
-/** The failure as one line of printable ASCII that fits into every client's buffer. */
+/**
+ * The failure as one line of printable ASCII that fits into every client's buffer. The name may be unknown (''). A
+ * reason that is too long is cut so that the hint stays.
+ */
 export function refusalText(aliasName: string, failure: Failure): string {
-  return imapText(`pine-rsh: ${aliasName}: ${failure.message}; ${failure.hint}`, REFUSAL_TEXT_MAX);
+  const prefix = aliasName === '' ? 'pine-rsh' : `pine-rsh: ${aliasName}`;
+  const hint = imapText(`; ${failure.hint}`, REFUSAL_HINT_MAX);
+  return imapText(`${prefix}: ${failure.message}`, REFUSAL_TEXT_MAX - hint.length) + hint;
+}
+
+/**
+ * Cuts words that Alpine cannot show. Its alert page drops the first letter of a word longer than the page is wide, and
+ * of one a little longer the word and all that follows, the hint included. Paths and lists are cut behind a part.
+ */
+export function breakLongWords(text: string): string {
+  const long = new RegExp(`\\S{${ALERT_WORD_MAX + 1},}`, 'g');
+  const piece = new RegExp(`.{0,${ALERT_WORD_MAX - 1}}[/,:]|.{1,${ALERT_WORD_MAX}}`, 'g');
+  return text.replace(long, (word) => (word.match(piece) ?? []).join(' '));
 }
 
 /**
@@ -35,10 +57,11 @@ export interface RefusalStreams {
 /**
  * Holds the conversation until the client has its refusal; resolves when nothing more can be said.
  *
+ * @param reason what `refusalText` gave
  * @param greetingSent bytes of the greeting that went out already (the lone early `*`)
  */
 export async function refuse(
-  text: string,
+  reason: string,
   { input, output }: RefusalStreams,
   greetingSent: number,
 ): Promise<void> {
@@ -47,27 +70,33 @@ export async function refuse(
       // A client that has gone is as good as refused: the error is the stream handler's affair.
       output.write(data, 'latin1', () => resolve());
     });
+  const text = breakLongWords(reason);
   const greeting = `* PREAUTH [ALERT] ${text}\r\n`;
   await write(greeting.slice(greetingSent));
+  let leave: NodeJS.Timeout | undefined;
   for await (const line of readLines(input)) {
-    const { answer, last } = answerCommand(line, text);
+    if (leave !== undefined) continue;
+    const { answer, end } = answerCommand(line, text);
     await write(answer);
-    if (last) return;
+    if (end === 'now') return;
+    // A client that has its next command under way would see a broken pipe, and tell that instead of the reason.
+    if (end === 'soon') leave = setTimeout(() => input.destroy(), REFUSAL_LINGER_MS);
   }
+  clearTimeout(leave);
 }
 
-/** The answer to one client line; `last` when the connection is to be closed after it. */
-export function answerCommand(line: string, text: string): { answer: string; last: boolean } {
+/** The answer to one client line, and whether the connection ends after it. */
+export function answerCommand(line: string, text: string): { answer: string; end: 'never' | 'soon' | 'now' } {
   const match = /^([^\s(){%*"\\\]+]+) +([A-Za-z]+)/.exec(line);
   // Without a tag there is nothing to answer to: BYE alone ends it.
-  if (match === null) return { answer: `* BYE ${text}\r\n`, last: true };
+  if (match === null) return { answer: `* BYE ${text}\r\n`, end: 'soon' };
   const tag = imapText(match[1] as string, REFUSAL_TEXT_MAX);
   const verb = (match[2] as string).toUpperCase();
   if (verb === 'CAPABILITY') {
-    return { answer: `* CAPABILITY IMAP4rev1\r\n${tag} OK done\r\n`, last: false };
+    return { answer: `* CAPABILITY IMAP4rev1\r\n${tag} OK done\r\n`, end: 'never' };
   }
-  if (verb === 'LOGOUT') return { answer: `* BYE ${text}\r\n${tag} OK done\r\n`, last: true };
-  return { answer: `${tag} NO ${text}\r\n* BYE ${text}\r\n`, last: true };
+  if (verb === 'LOGOUT') return { answer: `* BYE ${text}\r\n${tag} OK done\r\n`, end: 'now' };
+  return { answer: `${tag} NO ${text}\r\n* BYE ${text}\r\n`, end: 'soon' };
 }
 
 /** The client's lines without their ends; stops at EOF, at an endless line, or when the client says nothing. */

@@ -61,7 +61,7 @@ interface WaitFacts extends ImapdOptions {
 }
 
 function awaitGreeting(stream: RemoteStream, facts: WaitFacts): Promise<Buffer> {
-  const { alias, signal } = facts;
+  const { signal } = facts;
   const guard = new GreetingGuard();
   return new Promise((resolve, reject) => {
     const done = (): void => {
@@ -88,15 +88,9 @@ function awaitGreeting(stream: RemoteStream, facts: WaitFacts): Promise<Buffer> 
     };
     const onAbort = (): void => {
       done();
-      reject(
-        signal.reason instanceof Failure && signal.reason.code !== 'connect-timeout'
-          ? signal.reason
-          : new Failure('imapd-silent', {
-              host: alias.hostname,
-              seconds: OPEN_DEADLINE_MS / 1000,
-              command: facts.shown,
-            }),
-      );
+      const { reason } = signal;
+      const timedOut = reason instanceof Failure && reason.code === 'connect-timeout';
+      reject(timedOut ? explainSilence(facts) : reason);
     };
     if (signal.aborted) return onAbort();
     signal.addEventListener('abort', onAbort, { once: true });
@@ -129,6 +123,11 @@ function explainVerdict(
     bytes: verdict.noise.length,
     sample: sample(verdict.noise.toString('latin1')),
   });
+}
+
+function explainSilence({ alias, shown }: WaitFacts): Failure {
+  const seconds = OPEN_DEADLINE_MS / 1000;
+  return new Failure('imapd-silent', { host: alias.hostname, seconds, command: shown });
 }
 
 function explainExit(exit: RemoteExit, seen: Buffer, { alias, shown, lastWords }: WaitFacts): Failure {

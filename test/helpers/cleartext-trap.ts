@@ -4,6 +4,7 @@
  */
 import { createServer, type Server, type Socket } from 'node:net';
 import { defer, type Scope } from './scope.ts';
+import { waitUntil } from './wait.ts';
 
 export interface CleartextTrap {
   /** How many connections were made. */
@@ -13,7 +14,10 @@ export interface CleartextTrap {
 const IMAP_PORT = 143;
 const ADDRESSES = ['127.0.0.1', '::1'];
 
-/** Listens, or gives undefined where port 143 cannot be had (an ordinary user, another server, another test run). */
+/** Another test file may hold the port, for as long as it runs. */
+const BUSY_PATIENCE_MS = 120_000;
+
+/** Listens, or gives undefined where port 143 cannot be had (an ordinary user, another server). */
 export async function openCleartextTrap(scope: Scope): Promise<CleartextTrap | undefined> {
   let count = 0;
   const sockets = new Set<Socket>();
@@ -27,23 +31,38 @@ export async function openCleartextTrap(scope: Scope): Promise<CleartextTrap | u
     });
     socket.write('* OK IMAP4rev1 ready\r\n');
   };
-  const servers = (await Promise.all(ADDRESSES.map((address) => listen(address, greet)))).filter(
-    (server) => server !== undefined,
-  );
+  const servers: Server[] = [];
   defer(scope, () => {
     for (const server of servers) server.close();
     for (const socket of sockets) socket.destroy();
   });
-  const first = servers[0]?.address();
-  return typeof first === 'object' && first?.address === ADDRESSES[0]
-    ? { connections: () => count }
-    : undefined;
+  for (const address of ADDRESSES) {
+    const server = await listen(address, greet);
+    if (server !== undefined) servers.push(server);
+    // A machine without IPv6 has no second address; without the first there is no trap.
+    else if (servers.length === 0) return undefined;
+  }
+  return { connections: () => count };
 }
 
 async function listen(address: string, greet: (socket: Socket) => void): Promise<Server | undefined> {
-  return await new Promise((resolve) => {
-    const server = createServer(greet);
-    server.once('error', () => resolve(undefined));
-    server.listen(IMAP_PORT, address, () => resolve(server));
-  });
+  const attempt = () =>
+    new Promise<Server | string>((resolve) => {
+      const server = createServer(greet);
+      server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+      server.listen(IMAP_PORT, address, () => resolve(server));
+    });
+  try {
+    const got = await waitUntil(
+      `port ${IMAP_PORT}`,
+      async () => {
+        const outcome = await attempt();
+        return outcome === 'EADDRINUSE' ? undefined : outcome;
+      },
+      { timeout: BUSY_PATIENCE_MS },
+    );
+    return typeof got === 'string' ? undefined : got;
+  } catch {
+    return undefined;
+  }
 }

@@ -9,7 +9,7 @@ import { findFreePort } from './free-port.ts';
 import { HOST_KEY_TYPES, type HostKeyType, makeKey, readHostKeys, writeHostKeys } from './host-keys.ts';
 import { findLoginUser, giveTo, type LoginUser } from './login-user.ts';
 import { descendantsOf, isRunning, listProcesses, type RunningProcess, signalProcess } from './processes.ts';
-import { programPath } from './requirements.ts';
+import { findProgram, programPath } from './requirements.ts';
 import { defer, type Scope } from './scope.ts';
 import { formatSshdConfig } from './sshd-config.ts';
 import { makeTempDir } from './temp-dir.ts';
@@ -142,7 +142,8 @@ async function startSshd(config: string, log: string): Promise<ChildProcess | un
   if (process.getuid?.() === 0 && !existsSync('/run/sshd'))
     mkdirSync('/run/sshd', { recursive: true, mode: 0o755 });
   rmSync(log, { force: true });
-  const server = spawn(programPath('sshd'), ['-D', '-f', config, '-E', log], { stdio: 'ignore', env: {} });
+  const words = [...endWithParent(), programPath('sshd'), '-D', '-f', config, '-E', log];
+  const server = spawn('/usr/bin/env', words, { stdio: 'ignore', env: {} });
   const read = () => (existsSync(log) ? readFileSync(log, 'utf8') : '');
   const listening = await waitUntil<'yes' | 'no'>(
     'sshd listens',
@@ -155,6 +156,12 @@ async function startSshd(config: string, log: string): Promise<ChildProcess | un
   if (listening === 'yes') return server;
   if (/Address already in use/.test(read())) return undefined;
   throw new Error(`sshd did not start\n${read()}`);
+}
+
+/** A test run that is killed cleans nothing up; the server should not outlive it even then. */
+function endWithParent(): string[] {
+  const setpriv = findProgram('setpriv');
+  return setpriv === undefined ? [] : [setpriv, '--pdeathsig', 'TERM', '--'];
 }
 
 /** Dovecot wipes its environment; its command line names the configuration in the session's HOME. */

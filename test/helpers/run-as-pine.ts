@@ -34,6 +34,8 @@ export interface PineChild {
   write(data: string | Buffer): void;
   /** Closes the child's stdin. */
   endInput(): void;
+  /** The reader stays, and reads no more. */
+  pauseOutput(): void;
   /** The reader goes away: the child's next write fails with EPIPE. */
   closeOutput(): void;
   kill(signal: NodeJS.Signals): void;
@@ -103,6 +105,9 @@ export function runAsPine(
     chunks,
     write: (data) => writer.write(data),
     endInput: () => writer.end(),
+    pauseOutput: () => {
+      reader.pause();
+    },
     closeOutput: () => reader.destroy(),
     kill: (signal) => signalProcess(pid, signal),
     waitForText,
