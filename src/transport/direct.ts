@@ -20,10 +20,9 @@ export async function reachDirectly(
     connect(alias, { settings, log, family, signal, onStep }),
   );
   try {
-    const { stream, greeting } = await start(connection, request, signal);
+    const stream = await start(connection, request, signal);
     return {
       stream,
-      greeting,
       route: 'direct',
       alive: (withinMs) => connection.alive(withinMs),
       close() {
@@ -39,13 +38,16 @@ export async function reachDirectly(
 
 async function start(
   connection: Connection,
-  { alias, session, target, log, onStderr }: ReachRequest,
+  { alias, session, target, log, onStderr, onGreeting }: ReachRequest,
   signal: AbortSignal,
-): Promise<{ stream: RemoteStream; greeting: Buffer }> {
+): Promise<RemoteStream> {
   if (session.kind === 'mail') {
-    return openImapd(connection, alias, { command: session.command, signal, log, onStderr });
+    const { command } = session;
+    const { stream, greeting } = await openImapd(connection, alias, { command, signal, log, onStderr });
+    onGreeting(greeting);
+    return stream;
   }
-  const stream = await withAbort(
+  return withAbort(
     signal,
     session.kind === 'forward' && target !== undefined
       ? connection.forward(target.host, target.port)
@@ -54,5 +56,4 @@ async function start(
           text: session.kind === 'forward' ? '' : session.command,
         }),
   );
-  return { stream, greeting: Buffer.alloc(0) };
 }

@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream';
 import { PassThrough } from 'node:stream';
 import type { Client, ClientChannel } from 'ssh2';
 import { Failure } from '../errors.ts';
+import { signalAfterEof } from './ssh2-internals.ts';
 import type { RemoteCommand, RemoteExit, RemoteStream } from './transport.ts';
 
 /**
@@ -111,7 +112,7 @@ function wrapChannel(
     exit,
     kill() {
       // A server that knows no signals (dropbear before 2020, OpenSSH before 7.9) closes the pipes, which an imapd obeys.
-      if (channel.type !== 'direct-tcpip') channel.signal('TERM');
+      if (channel.type !== 'direct-tcpip' && !signalAfterEof(channel, 'TERM')) channel.signal('TERM');
       channel.close();
     },
   };

@@ -1,172 +1,239 @@
 /**
- * The keys to log in with, in the order to offer them: files named by IDENTITY_FILE first (the user chose them, and
- * servers count refused keys), then the agent's others; without IDENTITY_FILE the agent's first, then OpenSSH's
- * default names, as ssh(1) does.
+ * The keys to log in with, in the order to offer them: the one that worked last time, files named by IDENTITY_FILE
+ * (the user chose them, and servers count refused keys), then the agent's others; without IDENTITY_FILE the agent's
+ * first, then OpenSSH's default names, as ssh(1) does.
  */
 import { basename, join } from 'node:path';
-import ssh2 from 'ssh2';
 import type { Alias } from '../alias/alias.ts';
-import { readPrivateFile } from '../alias/trusted-file.ts';
-import { errnoOf, Failure } from '../errors.ts';
-import { IDENTITY_FILE_MAX } from '../limits.ts';
+import { Failure } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Settings } from '../settings.ts';
+import { formatAddress } from './address.ts';
 import { type AgentKey, listAgentKeys } from './agent.ts';
+import type { Attempt } from './attempt.ts';
+import { formatFingerprint } from './host-key.ts';
+import { type KeyFile, type LockedKeyFile, readKeyFile } from './key-file.ts';
+import { KeyMemory } from './key-memory.ts';
+import type { Prompt } from './prompt.ts';
+import { agentIdentity, type Identity, lockedIdentity, openIdentity } from './signing-key.ts';
 
-const { utils } = ssh2;
-
-/** One key to offer; `label` names it in messages. */
-export type Identity =
-  | { readonly kind: 'file'; readonly label: string; readonly key: ssh2.ParsedKey }
-  | { readonly kind: 'agent'; readonly label: string; readonly agent: AgentKey['agent'] };
-
-/** What was found: keys to offer, and what kept others out. */
-export interface IdentitySet {
-  readonly identities: readonly Identity[];
-  /** Failures of keys that could not be used; raised when no other key gets in. */
-  readonly unusable: readonly Failure[];
-}
-
-/** The default names of ssh_config(5) IdentityFile that ssh2 can use. */
+/** The default names of ssh_config(5) IdentityFile that are no FIDO keys; those come from the agent. */
 const DEFAULT_NAMES: readonly string[] = ['id_rsa', 'id_ecdsa', 'id_ed25519'];
 
+/** Absolute paths of the keys that hold without IDENTITY_FILE; they need not exist. */
+export function defaultIdentityFiles(home: string): string[] {
+  return DEFAULT_NAMES.map((name) => join(home, '.ssh', name));
+}
+
 /**
- * Reads key files and asks the agent.
+ * Reads the key files, and asks the agent if it comes first.
  *
- * @throws {Failure} `identity-missing`, `identity-public`, `identity-not-a-key`, `identity-unsupported`,
- *   `file-unreadable`, `file-untrusted` for a file that IDENTITY_FILE names
+ * @throws {Failure} `identity-missing`, `identity-not-a-key`, `identity-unsupported`, `file-unreadable`,
+ *   `file-untrusted`, `file-unusable` for a file that IDENTITY_FILE names; one of a default name is left out
  */
-export async function loadIdentities(alias: Alias, settings: Settings, log: Log): Promise<IdentitySet> {
+export function loadIdentities(alias: Alias, context: IdentityContext): Identities {
+  const { settings, log } = context;
   const named = alias.identityFiles !== undefined;
-  const files = alias.identityFiles ?? DEFAULT_NAMES.map((name) => join(settings.home, '.ssh', name));
-  const loaded = files.flatMap((file) => {
+  const files = (alias.identityFiles ?? defaultIdentityFiles(settings.home)).flatMap((file) => {
     try {
-      return [readIdentity(file, settings.uid)];
+      return [readKeyFile(file, settings.uid)];
     } catch (error) {
       if (named || !(error instanceof Failure)) throw error;
       if (error.code !== 'identity-missing') log.record('key-skipped', { file, why: error.message });
       return [];
     }
   });
-  const agentKeys = await askAgent(alias, settings, log, loaded);
-  return orderIdentities(alias, settings.home, loaded, agentKeys);
+  return new Identities(alias, context, files);
 }
 
-/** A key file: usable as it is, or only its public half is known (encrypted, or a .pub whose key an agent holds). */
-interface LoadedFile {
-  readonly file: string;
-  readonly key: ssh2.ParsedKey | undefined;
-  readonly publicBlob: Buffer | undefined;
-  readonly failure: ((alias: string) => Failure) | undefined;
+export interface IdentityContext {
+  readonly settings: Settings;
+  readonly log: Log;
+  /** Asks a person for a passphrase; mail streams have none. */
+  readonly prompt?: Prompt | undefined;
 }
 
-async function askAgent(
-  alias: Alias,
-  settings: Settings,
-  log: Log,
-  loaded: readonly LoadedFile[],
-): Promise<readonly AgentKey[]> {
-  if (alias.identityAgent === 'none') return [];
-  const socket = alias.identityAgent ?? settings.agentSocket;
-  // Nothing to gain: every named key is at hand and no other is wanted.
-  if (socket === undefined || (alias.identitiesOnly && loaded.every((file) => file.key !== undefined)))
+/** A key and one way to sign with it. */
+export interface Offer {
+  readonly identity: Identity;
+  readonly algorithm: string;
+}
+
+export class Identities {
+  /** Why keys could not be used; raised when no other key gets in. */
+  readonly unusable: Failure[] = [];
+  readonly #alias: Alias;
+  readonly #context: IdentityContext;
+  readonly #files: readonly KeyFile[];
+  readonly #memory: KeyMemory | undefined;
+  #remembered: string | undefined;
+  #agentKeys: Promise<readonly AgentKey[]> | undefined;
+
+  constructor(alias: Alias, context: IdentityContext, files: readonly KeyFile[]) {
+    this.#alias = alias;
+    this.#context = context;
+    this.#files = files;
+    const single = alias.identitiesOnly && files.length <= 1;
+    if (!single) {
+      const server = `${alias.user}@${formatAddress(alias.hostname, alias.port)}`;
+      this.#memory = new KeyMemory(context.settings.stateDir, server);
+      this.#remembered = this.#memory.recall();
+    }
+    // It answers while the network works.
+    if (alias.identityFiles === undefined) void this.#askAgent();
+  }
+
+  /**
+   * One key after the other, each once; behind each group of keys the other ways in which RSA keys of that group can
+   * sign: a server may know one of them and not allow it, and servers count tries. A key whose public half nobody knows
+   * is unlocked here, so that this may wait for a person.
+   */
+  async *listOffers(attempt: Attempt): AsyncGenerator<Offer, void> {
+    const given = new Set<string>();
+    for (const group of this.#listGroups(attempt)) {
+      const again: Offer[] = [];
+      for await (const identity of group) {
+        if (given.has(identity.fingerprint)) continue;
+        given.add(identity.fingerprint);
+        const [first = '', ...more] = identity.algorithms;
+        yield { identity, algorithm: first };
+        again.push(...more.map((algorithm) => ({ identity, algorithm })));
+      }
+      yield* again;
+    }
+  }
+
+  /** To be told which key got in, and whether it was the first that was offered. */
+  learn(identity: Identity, wasFirst: boolean): void {
+    const { fingerprint } = identity;
+    if (fingerprint === this.#remembered || (wasFirst && this.#remembered === undefined)) return;
+    this.#remembered = fingerprint;
+    this.#memory?.learn(fingerprint);
+  }
+
+  #listGroups(attempt: Attempt): AsyncGenerator<Identity, void>[] {
+    const remembered = this.#listRemembered(attempt);
+    const files = this.#listFiles(attempt);
+    return this.#alias.identityFiles === undefined
+      ? [remembered, this.#listHeld(), this.#listAgent(), files]
+      : [remembered, files, this.#listAgent()];
+  }
+
+  async *#listRemembered(attempt: Attempt): AsyncGenerator<Identity, void> {
+    const wanted = this.#remembered;
+    if (wanted === undefined) return;
+    const file = this.#files.find((each) => fingerprintOf(each) === wanted);
+    if (file !== undefined) yield* this.#fromFile(file, attempt);
+    else for await (const identity of this.#listAgent()) if (identity.fingerprint === wanted) yield identity;
+  }
+
+  async *#listFiles(attempt: Attempt): AsyncGenerator<Identity, void> {
+    for (const file of this.#files) yield* this.#fromFile(file, attempt);
+  }
+
+  /** Keys of the agent that have a file here too. */
+  async *#listHeld(): AsyncGenerator<Identity, void> {
+    for (const file of this.#files) {
+      const held = await this.#findHeld(file);
+      if (held !== undefined) yield held;
+    }
+  }
+
+  async *#listAgent(): AsyncGenerator<Identity, void> {
+    if (this.#alias.identitiesOnly) return;
+    for (const key of await this.#askAgent()) {
+      const identity = agentIdentity(`${key.comment || key.type} (agent)`, key);
+      if (identity !== undefined) yield identity;
+      else
+        this.#context.log.record('key-skipped', {
+          key: key.comment,
+          type: key.type,
+          why: 'its type is not known',
+        });
+    }
+  }
+
+  async *#fromFile(file: KeyFile, attempt: Attempt): AsyncGenerator<Identity, void> {
+    if (file.kind === 'open') {
+      yield openIdentity(this.#label(file), file.key);
+      return;
+    }
+    const held = await this.#findHeld(file);
+    if (held !== undefined) yield held;
+    else if (file.kind === 'public') this.#skip(file.failure);
+    else yield* this.#unlock(file, attempt);
+  }
+
+  async *#unlock(file: LockedKeyFile, attempt: Attempt): AsyncGenerator<Identity, void> {
+    const alias = this.#alias;
+    const { settings, log, prompt } = this.#context;
+    const sources = [alias.passphraseCommand, settings.askpass, prompt];
+    if (sources.every((source) => source === undefined)) {
+      this.#skip(new Failure('identity-encrypted', { file: file.file, alias: alias.name }));
+      return;
+    }
+    const label = this.#label(file);
+    const unlock = async ({ signal }: Attempt) => {
+      const { unlockKey } = await import('./passphrase.ts');
+      return unlockKey(file, { alias, settings, log, prompt, signal });
+    };
+    const lazy = file.publicBlob && lockedIdentity(label, file.publicBlob, unlock);
+    if (lazy !== undefined) {
+      yield lazy;
+      return;
+    }
+    try {
+      yield openIdentity(label, await attempt.waitForPerson(() => unlock(attempt)));
+    } catch (error) {
+      this.skip(error);
+    }
+  }
+
+  /** Notes why a key is of no use. */
+  skip(error: unknown): void {
+    if (error instanceof Failure) this.#skip(error);
+    else
+      this.#context.log.record('key-skipped', {
+        why: error instanceof Error ? error.message : String(error),
+      });
+  }
+
+  #skip(failure: Failure): void {
+    this.unusable.push(failure);
+    this.#context.log.record('key-skipped', { code: failure.code, why: failure.message });
+  }
+
+  async #findHeld(file: KeyFile): Promise<Identity | undefined> {
+    const fingerprint = fingerprintOf(file);
+    if (fingerprint === undefined) return undefined;
+    const keys = await this.#askAgent();
+    const key = keys.find(({ blob }) => formatFingerprint(blob) === fingerprint);
+    return key && agentIdentity(`${this.#label(file)} (agent)`, key);
+  }
+
+  #askAgent(): Promise<readonly AgentKey[]> {
+    this.#agentKeys ??= this.#listAgentKeys();
+    return this.#agentKeys;
+  }
+
+  async #listAgentKeys(): Promise<readonly AgentKey[]> {
+    if (this.#alias.identityAgent === 'none') return [];
+    const socket = this.#alias.identityAgent ?? this.#context.settings.agentSocket;
+    if (socket === undefined) return [];
+    const answer = await listAgentKeys(socket);
+    if (answer.keys !== undefined) return answer.keys;
+    this.#context.log.record('agent-skipped', { socket, why: answer.why });
     return [];
-  const answer = await listAgentKeys(socket);
-  if (answer.keys !== undefined) return answer.keys;
-  log.record('agent-skipped', { socket, why: answer.why });
-  return [];
-}
+  }
 
-function orderIdentities(
-  alias: Alias,
-  home: string,
-  loaded: readonly LoadedFile[],
-  agentKeys: readonly AgentKey[],
-): IdentitySet {
-  const named = alias.identityFiles !== undefined;
-  const identities: Identity[] = [];
-  const unusable: Failure[] = [];
-  const left = new Set(agentKeys);
-  for (const { file, key, publicBlob, failure } of loaded) {
-    const label = shortPath(file, home);
-    const blob = key?.getPublicSSH() ?? publicBlob;
-    const held = blob && agentKeys.find((candidate) => candidate.blob.equals(blob));
-    if (held !== undefined) left.delete(held);
-    if (key !== undefined) identities.push({ kind: 'file', label, key });
-    else if (held !== undefined)
-      identities.push({ kind: 'agent', label: `${label} (agent)`, agent: held.agent });
-    else if (failure !== undefined) unusable.push(failure(alias.name));
-  }
-  if (alias.identitiesOnly) return { identities, unusable };
-  const others = [...left].map(
-    (key): Identity => ({ kind: 'agent', label: `${key.comment || key.type} (agent)`, agent: key.agent }),
-  );
-  return { identities: named ? [...identities, ...others] : [...others, ...identities], unusable };
-}
-
-function readIdentity(file: string, uid: number): LoadedFile {
-  let bytes: Buffer;
-  try {
-    bytes = readPrivateFile(file, {
-      uid,
-      maxBytes: IDENTITY_FILE_MAX,
-      isSecret: (content) => content.includes('PRIVATE KEY') || content.includes('PuTTY-User-Key'),
-    });
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') throw new Failure('identity-missing', { file }, { cause: error });
-    throw error;
-  }
-  return parseIdentity(file, bytes);
-}
-
-/** @internal */
-export function parseIdentity(file: string, bytes: Buffer): LoadedFile {
-  const parsed = utils.parseKey(bytes);
-  if (!(parsed instanceof Error)) {
-    const key = Array.isArray(parsed) ? (parsed[0] as ssh2.ParsedKey) : parsed;
-    if (key.isPrivateKey()) return { file, key, publicBlob: undefined, failure: undefined };
-    // ssh(1) takes a .pub to choose a key in the agent; without that key there it is the wrong file.
-    const remedy = file.endsWith('.pub') ? file.slice(0, -'.pub'.length) : 'the file without .pub';
-    return {
-      file,
-      key: undefined,
-      publicBlob: key.getPublicSSH(),
-      failure: () => new Failure('identity-public', { file, remedy }),
-    };
-  }
-  if (/passphrase/i.test(parsed.message)) {
-    return {
-      file,
-      key: undefined,
-      publicBlob: publicBlobOf(bytes),
-      failure: (alias) => new Failure('identity-encrypted', { file, alias }),
-    };
-  }
-  if (/-----BEGIN [A-Z ]*PRIVATE KEY-----|PuTTY-User-Key/.test(bytes.toString('latin1'))) {
-    throw new Failure('identity-unsupported', { file, why: parsed.message }, { cause: parsed });
-  }
-  throw new Failure('identity-not-a-key', { file }, { cause: parsed });
-}
-
-/** The public key inside an encrypted OpenSSH key file, which is in clear (OpenSSH PROTOCOL.key). */
-function publicBlobOf(bytes: Buffer): Buffer | undefined {
-  const body = /-----BEGIN OPENSSH PRIVATE KEY-----([A-Za-z0-9+/=\s]+)-----END/.exec(
-    bytes.toString('latin1'),
-  );
-  if (body === null) return undefined;
-  const data = Buffer.from(body[1] as string, 'base64');
-  let at = 'openssh-key-v1\0'.length;
-  try {
-    // cipher, kdf and kdf options, then the number of keys.
-    for (let i = 0; i < 3; i += 1) at += 4 + data.readUInt32BE(at);
-    at += 4;
-    return data.subarray(at + 4, at + 4 + data.readUInt32BE(at));
-  } catch {
-    return undefined;
+  /** `/home/pat/.ssh/id_ed25519` -> `~/.ssh/id_ed25519`; messages have little room. */
+  #label({ file }: KeyFile): string {
+    const { home } = this.#context.settings;
+    return file.startsWith(`${home}/`) ? `~${file.slice(home.length)}` : basename(file);
   }
 }
 
-/** `/home/pat/.ssh/id_ed25519` -> `~/.ssh/id_ed25519`; messages have little room. */
-function shortPath(file: string, home: string): string {
-  return file.startsWith(`${home}/`) ? `~${file.slice(home.length)}` : basename(file);
+function fingerprintOf(file: KeyFile): string | undefined {
+  const blob = file.kind === 'open' ? file.key.getPublicSSH() : file.publicBlob;
+  return blob && formatFingerprint(blob);
 }

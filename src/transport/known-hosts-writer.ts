@@ -19,7 +19,7 @@ import {
   hidesNames,
   judgeHostKey,
 } from './known-hosts.ts';
-import { parseKnownHosts } from './known-hosts-file.ts';
+import { type KnownHostsFile, parseKnownHosts } from './known-hosts-file.ts';
 
 /**
  * Adds a key for a host that the file does not know, hashed if the file hides names already. Creates file (0600) and
@@ -31,6 +31,16 @@ import { parseKnownHosts } from './known-hosts-file.ts';
  * @throws {Failure} `file-untrusted` (the folder), `file-unusable` (cannot be written)
  */
 export function recordHostKey(file: string, names: HostNames, blob: Buffer, uid: number): boolean {
+  return recordHostKeys(file, names, [blob], uid);
+}
+
+/** `recordHostKey` for all keys of a host at once. */
+export function recordHostKeys(
+  file: string,
+  names: HostNames,
+  blobs: readonly Buffer[],
+  uid: number,
+): boolean {
   try {
     makeFolder(dirname(file));
     checkTrusted(dirname(file), uid);
@@ -40,20 +50,30 @@ export function recordHostKey(file: string, names: HostNames, blob: Buffer, uid:
       // A device may have no end.
       if (!fstatSync(fd).isFile()) throw Object.assign(new Error('not a file'), { code: 'ENODEV' });
       const known = parseKnownHosts(readFileSync(fd), file);
-      if (judgeHostKey([known], names, blob).kind !== 'unknown') return false;
-      const line = formatKnownHostsLine(names[0], blob, { hashed: hidesNames(known) });
-      appendWhole(fd, formatAppended(known.text, line));
+      if (blobs.some((blob) => judgeHostKey([known], names, blob).kind !== 'unknown')) return false;
+      appendWhole(fd, formatAppended(known.text, formatLines(known, names, blobs)));
       if (known.text === '') syncFolder(dirname(file));
     } finally {
       closeSync(fd);
     }
     return true;
   } catch (error) {
-    if (error instanceof Failure) throw error;
-    const why = `cannot be written (${errnoOf(error) ?? 'unknown'})`;
-    const remedy = 'check its permissions and the free space';
-    throw new Failure('file-unusable', { file, why, remedy }, { cause: error });
+    throw explainWriteError(error, file);
   }
+}
+
+/** Entries for these keys as the file has its others, without the last newline. */
+export function formatLines(known: KnownHostsFile, [name]: HostNames, blobs: readonly Buffer[]): string {
+  const hashed = hidesNames(known);
+  return blobs.map((blob) => formatKnownHostsLine(name, blob, { hashed })).join('\n');
+}
+
+/** A failure as it is; a system error as `file-unusable`. */
+export function explainWriteError(error: unknown, file: string): Failure {
+  if (error instanceof Failure) return error;
+  const why = `cannot be written (${errnoOf(error) ?? 'unknown'})`;
+  const remedy = 'check its permissions and the free space';
+  return new Failure('file-unusable', { file, why, remedy }, { cause: error });
 }
 
 function makeFolder(folder: string): void {
@@ -73,7 +93,7 @@ function appendWhole(fd: number, text: string): void {
 }
 
 /** A new file survives a crash only with its folder. */
-function syncFolder(folder: string): void {
+export function syncFolder(folder: string): void {
   const fd = openSync(folder, constants.O_RDONLY);
   try {
     fsyncSync(fd);

@@ -3,15 +3,15 @@
  * seconds, and a host that is down must cost its timeout once. Only silence is remembered: a refusal of a key or a
  * login is asked again each time, so that a repair at the server is seen at once.
  */
-import { createHash } from 'node:crypto';
 import { closeSync, constants, openSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Alias } from '../alias/alias.ts';
 import { Failure } from '../errors.ts';
+import { shortHash } from '../hash.ts';
 import { TIMEOUT_MEMORY_MS } from '../limits.ts';
 import { openRuntimeDir } from '../runtime-dir.ts';
 import type { Settings } from '../settings.ts';
-import { formatAddress } from './tcp.ts';
+import { formatAddress } from './address.ts';
 
 /**
  * Runs `connect`, unless the same host was silent a moment ago. `family` is part of what counts as the same: a host
@@ -40,7 +40,7 @@ function notePath(alias: Alias, family: 0 | 4 | 6, settings: Settings): string |
   if (dir === undefined) return undefined;
   const { hostname, port, proxyJump, proxyCommand, connectTimeout } = alias;
   const name = JSON.stringify([hostname, port, family, proxyJump, proxyCommand, connectTimeout]);
-  return join(dir, `timeout-${createHash('sha256').update(name).digest('hex').slice(0, 16)}`);
+  return join(dir, `timeout-${shortHash(name, 16)}`);
 }
 
 function checkNote(note: string | undefined, address: string): void {

@@ -1,45 +1,51 @@
 /** TCP to a host, with the reasons of DNS and the network told apart. */
 import { connect, type Socket } from 'node:net';
 import { errnoOf, Failure } from '../errors.ts';
-
-/** How an address is written in messages: `mail.example.org:22`, `[::1]:22`. */
-export function formatAddress(host: string, port: number): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
-}
+import { formatAddress } from './address.ts';
 
 /**
  * Connects. Nagle's algorithm is off from the first byte: with it a login over ssh2 waits 200 ms for a delayed
- * acknowledgement (ssh2 never sets TCP_NODELAY).
+ * acknowledgement (ssh2 never sets TCP_NODELAY). Errors that come later are seen by whoever asks `destroyed`.
  *
  * @param family 0: whatever the resolver gives, in RFC 8305 fashion
+ * @param role what messages put before the host: `gateway `
  * @throws {Failure} `dns-failed`, `tcp-refused`, `tcp-failed`, `out-of-resources`
+ * @throws the signal's reason
  */
-export function openTcp(host: string, port: number, family: 0 | 4 | 6, signal: AbortSignal): Promise<Socket> {
+export function openTcp(
+  host: string,
+  port: number,
+  family: 0 | 4 | 6,
+  signal: AbortSignal,
+  role = '',
+): Promise<Socket> {
   return new Promise((resolve, reject) => {
+    if (signal.aborted) {
+      reject(signal.reason);
+      return;
+    }
     const socket = connect({ host, port, family, noDelay: true });
     const abort = (): void => {
       socket.destroy();
       reject(signal.reason);
     };
-    if (signal.aborted) return abort();
     signal.addEventListener('abort', abort, { once: true });
     socket.once('connect', () => {
       signal.removeEventListener('abort', abort);
-      socket.removeAllListeners('error');
       resolve(socket);
     });
+    // Stays: the peer may reset the connection before anybody else listens.
     socket.on('error', (error) => {
       signal.removeEventListener('abort', abort);
-      reject(explainTcpError(error, host, port));
+      reject(explainTcpError(error, role + host, role + formatAddress(host, port)));
     });
   });
 }
 
-function explainTcpError(error: Error, host: string, port: number): Error {
+function explainTcpError(error: Error, host: string, address: string): Error {
   // With several addresses Node gives an AggregateError; the last attempt speaks for all.
   const one = error instanceof AggregateError ? ((error.errors.at(-1) as Error | undefined) ?? error) : error;
   const code = errnoOf(one) ?? one.message;
-  const address = formatAddress(host, port);
   const cause = { cause: error };
   if (code === 'EMFILE' || code === 'ENFILE') {
     return new Failure('out-of-resources', { what: 'file descriptors', why: code }, cause);

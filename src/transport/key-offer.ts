@@ -1,0 +1,57 @@
+/** The offers of one login; remembers what was offered and what the server wanted instead. */
+import type { Offer } from './identity.ts';
+import type { AuthMethod, Identity, LoginContext } from './signing-key.ts';
+
+export class KeyOffer {
+  /** What the server said last that it takes. */
+  wants: readonly string[] = [];
+  /** The key that was accepted though the server wants more (RFC 4252 section 5.1, partial success). */
+  accepted: Identity | undefined;
+  /** No key is left. */
+  exhausted = false;
+  readonly #tried: Identity[] = [];
+  readonly #offers: AsyncGenerator<Offer, void>;
+  readonly #login: LoginContext;
+
+  constructor(offers: AsyncGenerator<Offer, void>, login: LoginContext) {
+    this.#offers = offers;
+    this.#login = login;
+  }
+
+  /** Labels, in order. */
+  get tried(): readonly string[] {
+    return this.#tried.map(({ label }) => label);
+  }
+
+  /** What was offered last, and whether it was the first key: if the login succeeded, the key that got in. */
+  get last(): { readonly identity: Identity; readonly wasFirst: boolean } | undefined {
+    const identity = this.#current;
+    return identity && { identity, wasFirst: identity === this.#tried[0] };
+  }
+  #current: Identity | undefined;
+
+  /** For ssh2's `authHandler`; false: there is nothing left to try. */
+  async next(
+    methodsLeft: readonly string[] | null,
+    partialSuccess: boolean | null,
+  ): Promise<AuthMethod | false> {
+    if (methodsLeft !== null) {
+      this.wants = methodsLeft;
+      if (partialSuccess === true) this.accepted = this.#current;
+      if (!methodsLeft.includes('publickey')) return false;
+    }
+    for (;;) {
+      const { value: offer } = await this.#offers.next();
+      if (offer === undefined) {
+        this.exhausted = true;
+        return false;
+      }
+      const { identity, algorithm } = offer;
+      // No server takes one key twice.
+      if (identity === this.accepted) continue;
+      if (!this.#tried.includes(identity)) this.#tried.push(identity);
+      this.#current = identity;
+      return identity.method(algorithm, this.#login);
+    }
+  }
+}

@@ -1,0 +1,187 @@
+/**
+ * SSH over a route: key exchange, host key check, login. The only place that makes an ssh2 client, and never one
+ * without a host key check.
+ */
+import ssh2 from 'ssh2';
+import type { Alias } from '../alias/alias.ts';
+import type { Failure } from '../errors.ts';
+import { CLOSE_GRACE_MS, KEXINIT_SNIFF_MAX } from '../limits.ts';
+import type { Log } from '../log.ts';
+import type { Settings } from '../settings.ts';
+import { chooseAlgorithms } from './algorithms.ts';
+import type { Attempt } from './attempt.ts';
+import { execOnClient, forwardOnClient } from './exec.ts';
+import { CLOSED, explainAbort, explainSshError } from './explain.ts';
+import { createHostVerifier, hostKeyAlgorithms, readKnownHosts } from './host-key.ts';
+import type { Identities } from './identity.ts';
+import { KeyOffer } from './key-offer.ts';
+import type { Prompt } from './prompt.ts';
+import { PromptedMethods } from './prompted-methods.ts';
+import type { Route } from './route.ts';
+import { supportedAlgorithms } from './ssh2-internals.ts';
+import type { Connection } from './transport.ts';
+
+export interface LoginOptions {
+  readonly alias: Alias;
+  /** As messages call the host. */
+  readonly address: string;
+  readonly route: Route;
+  readonly identities: Identities;
+  readonly attempt: Attempt;
+  readonly settings: Settings;
+  readonly log: Log;
+  readonly prompt: Prompt | undefined;
+  readonly onStep: ((step: string) => void) | undefined;
+}
+
+/**
+ * Logs in. The route belongs to the connection from here on; if the login fails, the caller closes it.
+ *
+ * @throws {Failure} every code of the groups "host keys" and "logging in", and what ends a connection
+ */
+export function login(options: LoginOptions): Promise<Connection> {
+  const { alias, address, route, identities, attempt, log, prompt, onStep } = options;
+  const { stream } = route;
+  const knownHosts = readKnownHosts(alias, options);
+  const verifier = createHostVerifier(alias, knownHosts, options);
+  const algorithms = chooseAlgorithms(
+    alias,
+    hostKeyAlgorithms(alias, knownHosts),
+    supportedAlgorithms(),
+    (key, names) => log.record('algorithms-skipped', { alias: alias.name, key, names: names.join(',') }),
+  );
+  const client = new ssh2.Client();
+  const keys = new KeyOffer(identities.listOffers(attempt), {
+    user: alias.user,
+    client,
+    attempt,
+    onUnusable: (error) => identities.skip(error),
+  });
+  const prompted =
+    prompt &&
+    new PromptedMethods(alias.user, address, (request) => attempt.waitForPerson(() => prompt(request)));
+
+  // The server's algorithm lists, for the one error that needs them.
+  let sniffed = Buffer.alloc(0);
+  const sniff = (chunk: Buffer): void => {
+    sniffed = Buffer.concat([sniffed, chunk]);
+    if (sniffed.length > KEXINIT_SNIFF_MAX) stream.off('data', sniff);
+  };
+  let heard = performance.now();
+  stream.on('data', sniff);
+  stream.on('data', () => {
+    heard = performance.now();
+  });
+  stream.pause();
+
+  return new Promise((resolve, reject) => {
+    let lost: Failure | undefined;
+    let markClosed: (failure: Failure) => void = () => {};
+    const closed = new Promise<Failure>((done) => {
+      markClosed = done;
+    });
+    const fail = (error: Error): void => {
+      if (lost === undefined && isKeyTrouble(error)) {
+        log.record('key-skipped', { why: error.message });
+        return;
+      }
+      lost ??= explainSshError(error, {
+        ...{ address, alias, algorithms, verifier, keys, identities, sniffed },
+        stage: attempt.stage,
+        asked: prompted?.asked === true,
+        routeFailure: () => route.failure(),
+      });
+      reject(lost);
+      closeSoon();
+    };
+    const closeSoon = (): void => {
+      // A peer that is gone would never answer the end of a connection.
+      setTimeout(() => route.close(), CLOSE_GRACE_MS).unref();
+    };
+    const abort = (): void => {
+      reject(explainAbort(attempt.signal.reason, address, attempt.stage, sniffed));
+      route.close();
+    };
+    if (attempt.signal.aborted) return abort();
+    attempt.signal.addEventListener('abort', abort, { once: true });
+    client.on('error', fail);
+    client.on('close', () => {
+      fail(new Error(CLOSED));
+      route.close();
+      markClosed(lost as Failure);
+    });
+    client.on('handshake', () => {
+      if (attempt.stage !== 'exchanging keys') return;
+      stream.off('data', sniff);
+      // Only now has the host proven that the key is its own.
+      verifier.recordNewKey();
+      attempt.stage = 'logging in';
+      onStep?.('kex');
+    });
+    client.on('ready', () => {
+      attempt.signal.removeEventListener('abort', abort);
+      onStep?.('login');
+      const { last } = keys;
+      if (last !== undefined) identities.learn(last.identity, last.wasFirst);
+      resolve({
+        closed,
+        lastHeard: () => heard,
+        exec: (command) => execOnClient(client, command, address, () => lost),
+        forward: (host, port) => forwardOnClient(client, host, port, address, () => lost),
+        alive: (withinMs) => probe(client, withinMs),
+        close: () => {
+          client.end();
+          closeSoon();
+        },
+      });
+    });
+    // Closed while the keys were read: ssh2 would wait for what has been.
+    if (stream.destroyed) return fail(new Error(CLOSED));
+    attempt.stage = 'exchanging keys';
+    client.connect({
+      sock: stream,
+      username: alias.user,
+      algorithms: algorithms as unknown as ssh2.Algorithms,
+      hostVerifier: verifier.verify,
+      // Keys first. What needs a person comes after them, and only where there is one.
+      authHandler: ((
+        methodsLeft: string[] | null,
+        partial: boolean | null,
+        go: (method: unknown) => void,
+      ) => {
+        const next = async (): Promise<unknown> =>
+          (await keys.next(methodsLeft, partial)) || (await prompted?.next(methodsLeft)) || false;
+        next().then(go).catch(fail);
+      }) as unknown as ssh2.AuthHandlerMiddleware,
+      // One deadline for all of it is kept outside; ssh2's would count from now.
+      readyTimeout: 0,
+      keepaliveInterval: 0,
+    });
+  });
+}
+
+/** A key that cannot sign: ssh2 tells, and goes on with the next one. */
+function isKeyTrouble(error: Error): boolean {
+  return (
+    (error as { level?: string }).level === 'agent' || /^Error signing data with key/.test(error.message)
+  );
+}
+
+/**
+ * Asks for any answer: cancelling a forwarding that never existed (RFC 4254 section 7.1) is refused by every server
+ * at once and changes nothing.
+ */
+function probe(client: ssh2.Client, withinMs: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(false), withinMs);
+    try {
+      client.unforwardIn('127.0.0.1', 0, (error) => {
+        clearTimeout(timer);
+        resolve(error?.message !== 'No response from server');
+      });
+    } catch {
+      clearTimeout(timer);
+      resolve(false);
+    }
+  });
+}
