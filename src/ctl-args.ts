@@ -6,7 +6,9 @@
  */
 import yargs, { type Argv } from 'yargs';
 import type { CtlCommand, CtlContext, CtlValues, Operand } from './commands/command.ts';
+import { connectCommand } from './commands/connect.ts';
 import { demoCommand } from './commands/demo.ts';
+import { doctorCommand } from './commands/doctor.ts';
 import { COLUMNS_MAX } from './commands/limits.ts';
 import { listCommand } from './commands/list.ts';
 import { logCommand } from './commands/log.ts';
@@ -14,12 +16,26 @@ import { type Output, printProblem } from './commands/output.ts';
 import { pinercCommand } from './commands/pinerc.ts';
 import { openProcessOutput } from './commands/process-output.ts';
 import { showCommand } from './commands/show.ts';
+import { statusCommand } from './commands/status.ts';
+import { stopCommand } from './commands/stop.ts';
+import { trustCommand } from './commands/trust.ts';
 import { Failure } from './errors.ts';
 import { nearestName } from './nearest-name.ts';
 import type { Settings } from './settings.ts';
 
 /** In the order of the help. */
-const COMMANDS: readonly CtlCommand[] = [listCommand, showCommand, pinercCommand, logCommand, demoCommand];
+const COMMANDS: readonly CtlCommand[] = [
+  listCommand,
+  showCommand,
+  pinercCommand,
+  doctorCommand,
+  trustCommand,
+  connectCommand,
+  statusCommand,
+  stopCommand,
+  logCommand,
+  demoCommand,
+];
 
 const NAME = 'pine-rshctl';
 /** EX_USAGE of sysexits.h. */
@@ -170,7 +186,9 @@ function readArguments(command: CtlCommand, values: Readonly<Record<string, unkn
   }
   for (const [name, { kind, preset }] of Object.entries(command.options)) {
     const value = values[name];
-    args[name] = kind === 'switch' ? value === true : readCount(name, value, preset);
+    if (kind === 'switch') args[name] = value === true;
+    else if (kind === 'text') args[name] = typeof value === 'string' ? value : undefined;
+    else args[name] = readCount(name, value, preset);
   }
   return args;
 }

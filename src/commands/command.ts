@@ -19,9 +19,9 @@ export interface Operand {
   readonly summary: string;
 }
 
-/** `--NAME`, or `--NAME NUMBER`; `short` is a letter. */
+/** `--NAME`, `--NAME NUMBER` or `--NAME TEXT`; `short` is a letter. */
 export interface Option {
-  readonly kind: 'switch' | 'count';
+  readonly kind: 'switch' | 'count' | 'text';
   readonly short?: string;
   readonly summary: string;
   /** What a count is when it is not given. */
@@ -29,7 +29,11 @@ export interface Option {
 }
 
 type OperandValue<T extends Operand> = T['kind'] extends 'required' ? string : string | undefined;
-type OptionValue<T extends Option> = T['kind'] extends 'switch' ? boolean : number;
+type OptionValue<T extends Option> = T['kind'] extends 'switch'
+  ? boolean
+  : T['kind'] extends 'count'
+    ? number
+    : string | undefined;
 
 /** The values of a command's operands and options under their names. */
 type CtlArguments<A extends Readonly<Record<string, Operand>>, O extends Readonly<Record<string, Option>>> = {

@@ -54,7 +54,7 @@ test('log -f shows every line once, through rotation and truncation, until nobod
   const { settings, file } = openLog(t);
   const output = captureOutput();
   const shown = (line: string) => waitUntil(line, () => output.text().includes(`${line}\n`));
-  const followed = runLog(settings, { follow: true, lines: 2 }, output);
+  const followed = runLog(settings, { follow: true, lines: 3 }, output);
   writeFileSync(file, numbered(1, 3));
   await shown('line 3');
   appendFileSync(file, 'line 4\nline');

@@ -10,7 +10,7 @@ import { escapeForTerminal } from '../../terminal-text.ts';
 import { exitStatus, withInterrupt } from '../interrupt.ts';
 import { indent, type Output, printLines, printProblem } from '../output.ts';
 import { runAlpine } from './alpine.ts';
-import { awaitWarmImapd, endBrokers } from './brokers.ts';
+import { awaitWarmImapd, endAllBrokers } from './brokers.ts';
 import { DEMO_ALIAS, DEMO_USER, type DemoHome, openDemoHome, writeDemoAlias } from './home.ts';
 import { makeDemoKey } from './keys.ts';
 import { openDemoMailbox } from './mailbox.ts';
@@ -96,7 +96,7 @@ async function showDemo(
     return 0;
   } finally {
     for (const session of sessions) session.kill();
-    await endBrokers(home.settings);
+    await endAllBrokers(home.settings);
     await server.close();
   }
 }

@@ -1,0 +1,109 @@
+/**
+ * `pine-rshctl status`: the brokers that run, and what each of them holds.
+ */
+import type { Settings } from '../settings.ts';
+import { clipText, displayWidth, escapeForTerminal, padText } from '../terminal-text.ts';
+import { declareCommand, JSON_OPTION } from './command.ts';
+import { findBrokers, printSilent, type RunningBroker } from './find-brokers.ts';
+import { indent, type Output, paint, printJson, printLines } from './output.ts';
+
+export const statusCommand = declareCommand({
+  name: 'status',
+  summary: 'show which connections are shared and what uses them',
+  operands: {},
+  options: { json: JSON_OPTION },
+  examples: [['', 'one line for each broker: a connection and the imapds kept ready on it']],
+  run: async ({ settings, output }, args) => await runStatus(settings, args, output),
+});
+
+/** Returns 0, or 1 if a broker does not answer. */
+export async function runStatus(
+  settings: Settings,
+  options: { readonly json: boolean },
+  output: Output,
+): Promise<number> {
+  const { brokers, silent } = await findBrokers(settings);
+  if (options.json) printJson(output, { brokers: brokers.map(toJson) });
+  else if (brokers.length > 0) printLines(output, formatBrokers(brokers, output));
+  else if (silent.length === 0) printLines(output, ['no broker runs']);
+  printSilent(output, silent);
+  return silent.length > 0 ? 1 : 0;
+}
+
+function toJson({ alias, pid, version, sessions, warm, age_s, bytes }: RunningBroker): object {
+  return { alias, pid, version, sessions, warm, age_s, bytes };
+}
+
+/** Between two columns. */
+const GAP = '  ';
+
+/**
+ * Columns without a heading: each says itself what it is.
+ *
+ * @internal
+ */
+export function formatBrokers(brokers: readonly RunningBroker[], output: Output): string[] {
+  const rows = brokers.map((broker) => [
+    escapeForTerminal(broker.alias),
+    formatCount(broker.sessions, 'session'),
+    `${broker.warm} warm`,
+    formatBytes(broker.bytes),
+    formatAge(broker.age_s),
+    `pid ${broker.pid}`,
+    escapeForTerminal(broker.version),
+  ]);
+  const widths = rows.reduce<number[]>(
+    (widest, row) => row.map((cell, at) => Math.max(widest[at] ?? 0, displayWidth(cell))),
+    [],
+  );
+  const width = widths.reduce((sum, each) => sum + each + GAP.length, -GAP.length);
+  return rows.flatMap(([name = '', ...facts]) => {
+    if (width > output.columns) {
+      const head = paint(output, 'bold', clipText(name, output.columns));
+      return [head, ...indent(facts.join(', '), output.columns)];
+    }
+    const cells = facts.map((cell, at) => padText(cell, widths[at + 1] ?? 0));
+    return [
+      `${paint(output, 'bold', name)}${padText('', (widths[0] ?? 0) - displayWidth(name))}${GAP}${cells.join(GAP)}`.trimEnd(),
+    ];
+  });
+}
+
+export function formatCount(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
+const BYTE_UNITS = ['KiB', 'MiB', 'GiB', 'TiB'] as const;
+const KIB = 1024;
+
+/** `0 B`, `1.5 MiB`. */
+function formatBytes(bytes: number): string {
+  if (bytes < KIB) return `${bytes} B`;
+  let value = bytes;
+  let unit: string = BYTE_UNITS[0];
+  for (const next of BYTE_UNITS) {
+    value /= KIB;
+    unit = next;
+    if (value < KIB) break;
+  }
+  return `${value.toFixed(1)} ${unit}`;
+}
+
+/** The larger units of an age; each holds so many of the one before. */
+const AGE_UNITS = [
+  ['min', 60],
+  ['h', 60],
+  ['d', 24],
+] as const;
+
+/** `42 s`, `3 min`, `5 h`, `2 d`, always rounded down. */
+function formatAge(seconds: number): string {
+  let value = seconds;
+  let unit = 's';
+  for (const [next, count] of AGE_UNITS) {
+    if (value < count) break;
+    value = Math.floor(value / count);
+    unit = next;
+  }
+  return `${value} ${unit}`;
+}

@@ -1,0 +1,52 @@
+/**
+ * Asks a person on the terminal. The question must be safe for it already; the answer stays in memory.
+ */
+import { createInterface } from 'node:readline';
+import { Writable } from 'node:stream';
+import type { Output } from './output.ts';
+
+export interface QuestionOptions {
+  /** False: what is typed is not shown. */
+  readonly echo: boolean;
+  /** Ends the question; its reason is what `ask` throws. */
+  readonly signal: AbortSignal;
+}
+
+/** Gives the line that was typed, undefined at its end (Ctrl-D). */
+export type Ask = (question: string, options: QuestionOptions) => Promise<string | undefined>;
+
+/** Asks on this process's own terminal. */
+export function askOnTerminal(output: Output): Ask {
+  return (question, { echo, signal }) =>
+    new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(signal.reason);
+      const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
+      if (!echo) output.stdout.write(question);
+      const line = createInterface({
+        input: process.stdin,
+        output: echo ? process.stdout : nowhere,
+        // Also where nothing is shown: it is what switches the terminal's own echo off.
+        terminal: true,
+        historySize: 0,
+      });
+      let answer: string | undefined;
+      const abort = (): void => line.close();
+      signal.addEventListener('abort', abort, { once: true });
+      line.on('line', (typed) => {
+        answer ??= typed;
+        line.close();
+      });
+      // In raw mode Ctrl-C is a letter like any other.
+      line.on('SIGINT', () => process.kill(process.pid, 'SIGINT'));
+      line.on('close', () => {
+        signal.removeEventListener('abort', abort);
+        if (answer === undefined || !echo) output.stdout.write('\n');
+        if (signal.aborted) reject(signal.reason);
+        else resolve(answer);
+      });
+      if (echo) {
+        line.setPrompt(question);
+        line.prompt();
+      }
+    });
+}
