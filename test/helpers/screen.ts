@@ -3,13 +3,13 @@
  * configuration), 80 x 24 characters. Tests type keys and wait for what a person would see.
  */
 import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { descendantsOf, isRunning, signalProcess } from './processes.ts';
 import { programPath } from './requirements.ts';
 import { defer, type Scope } from './scope.ts';
 import { makeTempDir } from './temp-dir.ts';
-import { type WaitOptions, waitUntil } from './wait.ts';
+import { PATIENCE_MS, type WaitOptions, waitUntil } from './wait.ts';
 
 export interface ScreenOptions {
   /** The program's whole environment. */
@@ -28,13 +28,13 @@ export interface Screen {
   text(): string;
   /** Waits until the screen shows `pattern` and gives the screen. */
   waitFor(pattern: RegExp | string, options?: WaitOptions): Promise<string>;
-  /** Waits for the program to end by itself and gives its exit status. */
+  /** Waits for the program to end by itself and gives its exit status, 128 + n after a signal. */
   waitForExit(options?: WaitOptions): Promise<number>;
   /** Takes the terminal away (SIGHUP), then the program if it stays. */
   close(): Promise<void>;
 }
 
-/** `remain-on-exit` keeps the last screen and the exit status of a program that ended. */
+/** `remain-on-exit` keeps the last screen of a program that ended. */
 const TMUX_CONFIG = `set -g status off
 set -g remain-on-exit on
 set -g escape-time 0
@@ -62,20 +62,30 @@ export function openScreen(
     return done.stdout;
   };
 
-  // In a file: the command line of tmux itself must not look like a process of the test's home.
+  // In a file: the command line of tmux itself must not look like a process of the test's home. A shell waits for the
+  // program: tmux does not always learn how it ended.
   const launch = join(dir, 'launch');
+  const statusFile = join(dir, 'status');
+  const pidFile = join(dir, 'pid');
   const assignments = Object.entries(options.env).map(([name, value]) => `${name}=${value}`);
   const program = ['env', '-i', ...assignments, command, ...words].map(quoteForShell).join(' ');
-  writeFileSync(launch, `cd ${quoteForShell(options.cwd ?? options.env['HOME'] ?? '/')}\nexec ${program}\n`);
+  const home = quoteForShell(options.cwd ?? options.env['HOME'] ?? '/');
+  writeFileSync(
+    launch,
+    `trap : HUP INT QUIT TERM
+sh -c 'echo $$ >"$0.new"; mv "$0.new" "$0"; cd "$1" && shift && exec "$@"' ${pidFile} ${home} ${program}
+echo $? >${statusFile}
+`,
+  );
   tmux('new-session', '-d', '-x', '80', '-y', '24', '-c', dir, '/bin/sh', launch);
   const ask = (format: string) => tmux('display-message', '-p', format).trimEnd();
-  const pid = Number(ask('#{pane_pid}'));
+  const shell = Number(ask('#{pane_pid}'));
   const server = Number(ask('#{pid}'));
   const text = () => tmux('capture-pane', '-p');
 
   const close = async (): Promise<void> => {
     if (!isRunning(server)) return;
-    const left = [server, pid, ...descendantsOf(pid)];
+    const left = [server, shell, ...descendantsOf(shell)];
     tmux('kill-server');
     try {
       await waitUntil('the terminal closes', () => !left.some(isRunning), { timeout: 5_000 });
@@ -87,7 +97,7 @@ export function openScreen(
 
   const detail = () => `the screen:\n${text()}`;
   return {
-    pid,
+    pid: readPid(pidFile),
     keys: (...keys) => {
       tmux('send-keys', ...keys);
     },
@@ -105,11 +115,22 @@ export function openScreen(
         { detail, ...wait },
       ),
     waitForExit: async (wait = {}) => {
-      await waitUntil('the program ends', () => ask('#{pane_dead}') === '1', { detail, ...wait });
-      return Number(ask('#{pane_dead_status}'));
+      const ended = () => existsSync(statusFile) && readFileSync(statusFile, 'utf8').trim();
+      const status = await waitUntil('the program ends', () => ended() || undefined, { detail, ...wait });
+      return Number(status);
     },
     close,
   };
+}
+
+/** The program is there at once, in a few milliseconds at most. */
+function readPid(file: string): number {
+  const end = performance.now() + PATIENCE_MS;
+  while (!existsSync(file)) {
+    if (performance.now() > end) throw new Error('the program did not start');
+    spawnSync('sleep', ['0.005']);
+  }
+  return Number(readFileSync(file, 'utf8'));
 }
 
 function quoteForShell(word: string): string {
