@@ -124,7 +124,7 @@ const REASONS = {
   },
   'ssh-config-refused': {
     text: 'ssh refuses its configuration: {why}',
-    hint: 'mend it, or write SSH_CONFIG=no',
+    hint: 'mend it, or set SSH_CONFIG=no',
     sysexit: 78,
   },
 
@@ -219,7 +219,7 @@ const REASONS = {
   },
   'certificate-not-offered': {
     text: '{address} accepted no key for {user}; the certificate {file} was not offered',
-    hint: 'write TRANSPORT=openssh: certificates need the system ssh',
+    hint: 'set TRANSPORT=openssh: certificates need the system ssh',
     sysexit: 77,
   },
 

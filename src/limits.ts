@@ -96,6 +96,9 @@ export const BROKER_HELLO_MS = 1_000;
 /** From starting a broker to its socket; a loaded machine takes longer than an idle one's 30 ms. */
 export const BROKER_START_MS = 2_000;
 
+/** A broker gives up a little before its client does: it knows better why. */
+export const BROKER_OPEN_MS = OPEN_DEADLINE_MS - 2_000;
+
 /** How often a client that waits for its session asks whether the broker still runs at all. */
 export const BROKER_CHECK_MS = 2_000;
 
@@ -200,3 +203,9 @@ export const PROMPT_LINES_MAX = 8;
 
 /** How often a password or a code may be mistyped, as in ssh_config(5) NumberOfPasswordPrompts. */
 export const PROMPTED_ATTEMPTS = 3;
+
+/** Between two looks whether ssh asks a question: a person does not notice. */
+export const ASKPASS_POLL_MS = 50;
+
+/** So many looks for a program that has asked and is about to read the answer: it takes a few milliseconds. */
+export const ASKPASS_POLLS = 40;

@@ -4,8 +4,8 @@
  */
 import { Failure } from '../errors.ts';
 
-/** What the deadline says the attempt was busy with. */
-export type Stage = 'connecting' | 'exchanging keys' | 'logging in';
+/** How far an attempt is. */
+export type Stage = 'connecting' | 'exchanging keys' | 'logging in' | 'open';
 
 export class Attempt {
   stage: Stage = 'connecting';

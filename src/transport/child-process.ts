@@ -90,10 +90,12 @@ function signalGroup(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-/** What a program answered: the first line of its output, one character a byte; undefined where it wrote none. */
+/** What a program answered; one character a byte. */
 export interface ProgramAnswer {
+  /** The first line of its output; undefined where it wrote none. */
   readonly line: string | undefined;
   readonly end: ProgramEnd;
+  /** Its stderr, with `***` for whatever stands in its output too: a shell that traces would show a secret. */
   readonly said: string;
 }
 
@@ -130,8 +132,10 @@ export async function readFirstLine(
     const end = await Promise.race([child.ended, aborted, late]);
     // Something that it left in the background (an agent) may hold its output open for ever.
     if (end.success) await Promise.race([outputEnded, pause(CLOSE_GRACE_MS)]);
-    const line = text === '' ? undefined : (text.split('\n', 1)[0] as string).replace(/\r$/, '');
-    return { line, end, said: child.said() };
+    const [line, ...more] = text === '' ? [] : text.split(/\r?\n/);
+    const secrets = [line ?? '', ...more].filter((secret) => secret !== '');
+    const said = secrets.reduce((shown, secret) => shown.replaceAll(secret, '***'), child.said());
+    return { line, end, said };
   } finally {
     clearTimeout(timer);
     signal.removeEventListener('abort', onAbort);

@@ -13,11 +13,8 @@ import type { Connection } from './transport.ts';
 export async function connect(alias: Alias, context: DialContext): Promise<Connection> {
   const filled = await fillFromSshConfig(alias, context);
   if (filled.transport === 'openssh') {
-    const [{ dialOpenSsh }, { findRoute }] = await Promise.all([
-      import('./openssh.ts'),
-      import('./openssh-route.ts'),
-    ]);
-    return dialOpenSsh(await findRoute({ alias: filled, name: alias.hostname }, context), context);
+    const { dialOpenSsh } = await import('./openssh.ts');
+    return dialOpenSsh({ alias: filled, name: alias.hostname }, context);
   }
   try {
     return await dial(filled, context);

@@ -52,6 +52,7 @@ export function explainSshError(error: Error, facts: AttemptFacts): Failure {
   }
   if (!sniffed.includes('SSH-')) return explainNoSsh(error, address, sniffed);
   if (!closed) return new Failure('connection-lost', { address, why: error.message }, cause);
+  if (stage === 'open') return new Failure('connection-lost', { address, why: CLOSED }, cause);
   const after = keys.tried.length === 0 ? '' : `, after ${keys.tried.length} keys`;
   const why = `it was closed while ${stage}${after}`;
   return new Failure('connection-lost', { address, why }, cause);

@@ -3,7 +3,7 @@
  * (the user chose them, and servers count refused keys), then the agent's others; without IDENTITY_FILE the agent's
  * first, then OpenSSH's default names, as ssh(1) does.
  */
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import type { Alias } from '../alias/alias.ts';
 import { Failure } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -13,7 +13,7 @@ import { type AgentKey, listAgentKeys } from './agent.ts';
 import type { Attempt } from './attempt.ts';
 import { formatFingerprint } from './host-key.ts';
 import { type KeyFile, type LockedKeyFile, readKeyFile } from './key-file.ts';
-import { KeyMemory } from './key-memory.ts';
+import { KeyMemory, type RememberedKey } from './key-memory.ts';
 import type { Prompt } from './prompt.ts';
 import { agentIdentity, type Identity, lockedIdentity, openIdentity } from './signing-key.ts';
 
@@ -66,7 +66,7 @@ export class Identities {
   readonly #context: IdentityContext;
   readonly #files: readonly KeyFile[];
   readonly #memory: KeyMemory | undefined;
-  #remembered: string | undefined;
+  #remembered: RememberedKey | undefined;
   #agentKeys: Promise<readonly AgentKey[]> | undefined;
 
   constructor(alias: Alias, context: IdentityContext, files: readonly KeyFile[]) {
@@ -90,41 +90,58 @@ export class Identities {
    */
   async *listOffers(attempt: Attempt): AsyncGenerator<Offer, void> {
     const given = new Set<string>();
+    let again: Offer[] = [];
+    for await (const identity of this.#listRemembered(attempt)) {
+      given.add(identity.fingerprint);
+      const first = this.#remembered?.algorithm ?? '';
+      yield { identity, algorithm: first };
+      again.push(
+        ...identity.algorithms.filter((each) => each !== first).map((algorithm) => ({ identity, algorithm })),
+      );
+    }
     for (const group of this.#listGroups(attempt)) {
-      const again: Offer[] = [];
+      let offered = false;
       for await (const identity of group) {
         if (given.has(identity.fingerprint)) continue;
         given.add(identity.fingerprint);
+        offered = true;
         const [first = '', ...more] = identity.algorithms;
         yield { identity, algorithm: first };
         again.push(...more.map((algorithm) => ({ identity, algorithm })));
       }
+      if (!offered) continue;
       yield* again;
+      again = [];
     }
+    yield* again;
   }
 
-  /** To be told which key got in, and whether it was the first that was offered. */
-  learn(identity: Identity, wasFirst: boolean): void {
+  /** To be told what got in, and whether it was the first offer. */
+  learn({ identity, algorithm }: Offer, wasFirst: boolean): void {
     const { fingerprint } = identity;
-    if (fingerprint === this.#remembered || (wasFirst && this.#remembered === undefined)) return;
-    this.#remembered = fingerprint;
-    this.#memory?.learn(fingerprint);
+    const known = this.#remembered;
+    const same = known?.fingerprint === fingerprint && known.algorithm === algorithm;
+    if (same || (wasFirst && known === undefined)) return;
+    this.#remembered = { fingerprint, algorithm };
+    this.#memory?.learn(this.#remembered);
   }
 
   #listGroups(attempt: Attempt): AsyncGenerator<Identity, void>[] {
-    const remembered = this.#listRemembered(attempt);
     const files = this.#listFiles(attempt);
     return this.#alias.identityFiles === undefined
-      ? [remembered, this.#listHeld(), this.#listAgent(), files]
-      : [remembered, files, this.#listAgent()];
+      ? [this.#listHeld(), this.#listAgent(), files]
+      : [files, this.#listAgent()];
   }
 
+  /** The key that worked last, if it is there still. */
   async *#listRemembered(attempt: Attempt): AsyncGenerator<Identity, void> {
-    const wanted = this.#remembered;
-    if (wanted === undefined) return;
-    const file = this.#files.find((each) => fingerprintOf(each) === wanted);
-    if (file !== undefined) yield* this.#fromFile(file, attempt);
-    else for await (const identity of this.#listAgent()) if (identity.fingerprint === wanted) yield identity;
+    const { fingerprint, algorithm } = this.#remembered ?? {};
+    if (fingerprint === undefined || algorithm === undefined) return;
+    const file = this.#files.find((each) => fingerprintOf(each) === fingerprint);
+    const places = file === undefined ? this.#listAgent() : this.#fromFile(file, attempt);
+    for await (const identity of places) {
+      if (identity.fingerprint === fingerprint && identity.algorithms.includes(algorithm)) yield identity;
+    }
   }
 
   async *#listFiles(attempt: Attempt): AsyncGenerator<Identity, void> {
@@ -229,7 +246,7 @@ export class Identities {
   /** `/home/pat/.ssh/id_ed25519` -> `~/.ssh/id_ed25519`; messages have little room. */
   #label({ file }: KeyFile): string {
     const { home } = this.#context.settings;
-    return file.startsWith(`${home}/`) ? `~${file.slice(home.length)}` : basename(file);
+    return file.startsWith(`${home}/`) ? `~${file.slice(home.length)}` : file;
   }
 }
 

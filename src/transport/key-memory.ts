@@ -7,7 +7,15 @@ import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { KEY_MEMORY_MAX } from '../limits.ts';
 
-/** A line for each server: `USER@HOST:PORT FINGERPRINT`, the one used last at the end. */
+/** What a server accepted. */
+export interface RememberedKey {
+  /** `SHA256:...` */
+  readonly fingerprint: string;
+  /** The way to sign, as `Identity` names it. */
+  readonly algorithm: string;
+}
+
+/** A line for each server: `USER@HOST:PORT FINGERPRINT ALGORITHM`, the one used last at the end. */
 export class KeyMemory {
   readonly #dir: string;
   readonly #file: string;
@@ -20,15 +28,15 @@ export class KeyMemory {
     this.#server = server;
   }
 
-  /** The fingerprint of the key (`SHA256:...`), if one is remembered. */
-  recall(): string | undefined {
-    return this.#readLines().find(([server]) => server === this.#server)?.[1];
+  recall(): RememberedKey | undefined {
+    const line = this.#readLines().find(([server]) => server === this.#server);
+    return line && { fingerprint: line[1], algorithm: line[2] };
   }
 
   /** Written to a file of its own and renamed, so that nobody reads half of it; of two writers one wins. */
-  learn(fingerprint: string): void {
+  learn({ fingerprint, algorithm }: RememberedKey): void {
     const others = this.#readLines().filter(([server]) => server !== this.#server);
-    const lines = [...others.slice(1 - KEY_MEMORY_MAX), [this.#server, fingerprint]];
+    const lines = [...others.slice(1 - KEY_MEMORY_MAX), [this.#server, fingerprint, algorithm]];
     const written = `${this.#file}.${randomBytes(8).toString('hex')}`;
     try {
       mkdirSync(this.#dir, { recursive: true, mode: 0o700 });
@@ -42,13 +50,14 @@ export class KeyMemory {
     }
   }
 
-  #readLines(): [server: string, fingerprint: string][] {
+  #readLines(): [server: string, fingerprint: string, algorithm: string][] {
     try {
       return readFileSync(this.#file, 'utf8')
         .split('\n')
         .flatMap((line) => {
-          const [, server, fingerprint] = /^(\S+) (SHA256:\S+)$/.exec(line) ?? [];
-          return server === undefined || fingerprint === undefined ? [] : [[server, fingerprint]];
+          const [server, fingerprint, algorithm, more] = line.split(' ');
+          if (!server || !fingerprint || !algorithm || more !== undefined) return [];
+          return [[server, fingerprint, algorithm]];
         });
     } catch {
       return [];

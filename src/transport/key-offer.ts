@@ -10,6 +10,8 @@ export class KeyOffer {
   /** No key is left. */
   exhausted = false;
   readonly #tried: Identity[] = [];
+  #current: Offer | undefined;
+  #count = 0;
   readonly #offers: AsyncGenerator<Offer, void>;
   readonly #login: LoginContext;
 
@@ -23,12 +25,10 @@ export class KeyOffer {
     return this.#tried.map(({ label }) => label);
   }
 
-  /** What was offered last, and whether it was the first key: if the login succeeded, the key that got in. */
-  get last(): { readonly identity: Identity; readonly wasFirst: boolean } | undefined {
-    const identity = this.#current;
-    return identity && { identity, wasFirst: identity === this.#tried[0] };
+  /** What was offered last, and whether it was the first offer: if the login succeeded, what got in. */
+  get last(): { readonly offer: Offer; readonly wasFirst: boolean } | undefined {
+    return this.#current && { offer: this.#current, wasFirst: this.#count === 1 };
   }
-  #current: Identity | undefined;
 
   /** For ssh2's `authHandler`; false: there is nothing left to try. */
   async next(
@@ -37,7 +37,7 @@ export class KeyOffer {
   ): Promise<AuthMethod | false> {
     if (methodsLeft !== null) {
       this.wants = methodsLeft;
-      if (partialSuccess === true) this.accepted = this.#current;
+      if (partialSuccess === true) this.accepted = this.#current?.identity;
       if (!methodsLeft.includes('publickey')) return false;
     }
     for (;;) {
@@ -50,7 +50,8 @@ export class KeyOffer {
       // No server takes one key twice.
       if (identity === this.accepted) continue;
       if (!this.#tried.includes(identity)) this.#tried.push(identity);
-      this.#current = identity;
+      this.#current = offer;
+      this.#count += 1;
       return identity.method(algorithm, this.#login);
     }
   }

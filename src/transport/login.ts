@@ -120,9 +120,10 @@ export function login(options: LoginOptions): Promise<Connection> {
     });
     client.on('ready', () => {
       attempt.signal.removeEventListener('abort', abort);
+      attempt.stage = 'open';
       onStep?.('login');
       const { last } = keys;
-      if (last !== undefined) identities.learn(last.identity, last.wasFirst);
+      if (last !== undefined) identities.learn(last.offer, last.wasFirst);
       resolve({
         closed,
         lastHeard: () => heard,

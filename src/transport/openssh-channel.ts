@@ -4,7 +4,8 @@
  */
 import { Readable, Writable } from 'node:stream';
 import { CHANNEL_PACKET_MAX, CHANNEL_READ_AHEAD, CHANNEL_WINDOW } from '../limits.ts';
-import { encodeMessage, type Field, type FieldReader, MESSAGE, STDERR_DATA } from './openssh-packet.ts';
+import { encodeMessage, type Field, MESSAGE, STDERR_DATA } from './openssh-packet.ts';
+import type { WireReader } from './ssh-wire.ts';
 import type { RemoteExit } from './transport.ts';
 
 /** What a channel sends its messages with. */
@@ -104,13 +105,13 @@ export class Channel {
   }
 
   /** @throws {RangeError} for a message that breaks the protocol */
-  onMessage(type: number, fields: FieldReader): void {
+  onMessage(type: number, fields: WireReader): void {
     if (type === MESSAGE.CHANNEL_OPEN_CONFIRMATION) this.#onConfirmation(fields);
     else if (type === MESSAGE.CHANNEL_OPEN_FAILURE) this.#onRefusal(fields);
     else if (type === MESSAGE.CHANNEL_WINDOW_ADJUST) {
-      this.#peerWindow += fields.number();
+      this.#peerWindow += fields.uint32();
       this.#flush();
-    } else if (type === MESSAGE.CHANNEL_DATA) this.#onData(this.stdout, fields.bytes());
+    } else if (type === MESSAGE.CHANNEL_DATA) this.#onData(this.stdout, fields.string());
     else if (type === MESSAGE.CHANNEL_EXTENDED_DATA) this.#onExtendedData(fields);
     else if (type === MESSAGE.CHANNEL_EOF) this.#endOutput();
     else if (type === MESSAGE.CHANNEL_CLOSE) this.#onClose();
@@ -119,24 +120,24 @@ export class Channel {
     else if (type === MESSAGE.CHANNEL_FAILURE) this.#answers.shift()?.(false);
   }
 
-  #onConfirmation(fields: FieldReader): void {
-    this.#peer = fields.number();
-    this.#peerWindow = fields.number();
-    this.#peerPacketMax = Math.min(fields.number(), CHANNEL_PACKET_MAX);
+  #onConfirmation(fields: WireReader): void {
+    this.#peer = fields.uint32();
+    this.#peerWindow = fields.uint32();
+    this.#peerPacketMax = Math.min(fields.uint32(), CHANNEL_PACKET_MAX);
     this.#isConfirmed = true;
     this.#settleOpening('opened');
     this.#flush();
   }
 
-  #onRefusal(fields: FieldReader): void {
-    fields.number();
+  #onRefusal(fields: WireReader): void {
+    fields.uint32();
     this.#settleOpening({ refused: fields.text() || 'no reason given' });
     this.#end('closed');
   }
 
-  #onExtendedData(fields: FieldReader): void {
-    const type = fields.number();
-    const data = fields.bytes();
+  #onExtendedData(fields: WireReader): void {
+    const type = fields.uint32();
+    const data = fields.string();
     if (type === STDERR_DATA) this.#onData(this.stderr, data);
     else {
       this.#used += data.length;
@@ -151,13 +152,13 @@ export class Channel {
     else stream.push(data);
   }
 
-  #onRequest(fields: FieldReader): void {
+  #onRequest(fields: WireReader): void {
     const name = fields.text();
-    const wantsAnswer = fields.byte() !== 0;
-    if (name === 'exit-status') this.exit = { kind: 'status', status: fields.number() };
+    const [wantsAnswer] = fields.bytes(1);
+    if (name === 'exit-status') this.exit = { kind: 'status', status: fields.uint32() };
     else if (name === 'exit-signal') this.exit = { kind: 'signal', signal: fields.text() };
     // sshd's keepalive (sshd_config(5) ClientAliveInterval) is a request that wants any answer at all.
-    if (wantsAnswer) this.#send(MESSAGE.CHANNEL_FAILURE);
+    if (wantsAnswer !== 0) this.#send(MESSAGE.CHANNEL_FAILURE);
   }
 
   #onClose(): void {

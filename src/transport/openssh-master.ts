@@ -4,7 +4,7 @@
  * from us and ends ssh, and all that ssh has started, at its end.
  */
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { type Failure, toFailure } from '../errors.ts';
@@ -18,6 +18,7 @@ import {
 import type { Log } from '../log.ts';
 import { openRuntimeDir } from '../runtime-dir.ts';
 import type { Settings } from '../settings.ts';
+import type { Askpass } from './openssh-askpass.ts';
 import { type SshHost, YOUNG_KEYWORDS } from './openssh-options.ts';
 import { isDetail, SshReport } from './openssh-report.ts';
 
@@ -47,7 +48,6 @@ exec ssh "$@" 3<&-
 `;
 
 const SOCKET_NAME = 's';
-const ASKPASS_NAME = 'askpass';
 const FOLDER_PREFIX = 'o-';
 
 export interface MasterPlan {
@@ -55,10 +55,8 @@ export interface MasterPlan {
   readonly route: readonly SshHost[];
   /** The words for ssh with this control socket; `unknown`: keywords that this ssh does not know. */
   readonly words: (controlPath: string, unknown: ReadonlySet<string>) => readonly string[];
-  /** Its first output line answers questions for a passphrase. */
-  readonly passphraseCommand: string | undefined;
-  /** A program that answers all questions (ssh(1) SSH_ASKPASS). */
-  readonly askpass: string | undefined;
+  /** Makes the program that answers ssh's questions, if there is one. */
+  readonly askpass: (folder: string) => Askpass | undefined;
 }
 
 export interface MasterContext {
@@ -108,9 +106,15 @@ async function startOnce(
   signal.throwIfAborted();
   const folder = makeFolder(settings);
   const controlPath = join(folder, SOCKET_NAME);
-  const askpass =
-    plan.passphraseCommand === undefined ? plan.askpass : makeAskpass(plan.passphraseCommand, folder);
-  const words = ['-c', SCRIPT, 'pine-rsh', folder, askpass ?? '', ...plan.words(controlPath, unknown)];
+  const askpass = plan.askpass(folder);
+  const words = [
+    '-c',
+    SCRIPT,
+    'pine-rsh',
+    folder,
+    askpass?.program ?? '',
+    ...plan.words(controlPath, unknown),
+  ];
   const child = spawn('/bin/sh', words, { detached: true, stdio: ['pipe', 'ignore', 'pipe'] });
   child.stdin.on('error', () => {});
   child.stderr.on('data', (chunk: Buffer) => {
@@ -128,6 +132,8 @@ async function startOnce(
   } catch (error) {
     master.stop();
     throw error;
+  } finally {
+    askpass?.stop();
   }
   report.forget();
   return master;
@@ -142,14 +148,6 @@ function makeFolder(settings: Settings): string {
     if (longest <= SOCKET_PATH_MAX) return mkdtempSync(join(dir, FOLDER_PREFIX));
   }
   return mkdtempSync(`/tmp/pine-rsh-${FOLDER_PREFIX}`);
-}
-
-/** Not for PINs and not for questions (ssh(1) SSH_ASKPASS_PROMPT): the command knows no answer to those. */
-function makeAskpass(command: string, folder: string): string {
-  const file = join(folder, ASKPASS_NAME);
-  const guard = 'case $SSH_ASKPASS_PROMPT-$1 in -*passphrase*) ;; *) exit 1 ;; esac';
-  writeFileSync(file, `#!/bin/sh\n${guard}\n${command}\n`, { mode: 0o700 });
-  return file;
 }
 
 function watchEnd(child: MasterProcess, report: SshReport): Promise<Failure> {

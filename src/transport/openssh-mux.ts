@@ -9,15 +9,8 @@ import { connect, type Socket } from 'node:net';
 import { Failure } from '../errors.ts';
 import { CHANNEL_PACKET_MAX, CHANNEL_WINDOW } from '../limits.ts';
 import { Channel, type ChannelLink } from './openssh-channel.ts';
-import {
-  encodeFrame,
-  encodeMessage,
-  type Field,
-  FieldReader,
-  FrameReader,
-  MESSAGE,
-  MUX,
-} from './openssh-packet.ts';
+import { encodeFrame, encodeMessage, type Field, FrameReader, MESSAGE, MUX } from './openssh-packet.ts';
+import { WireReader } from './ssh-wire.ts';
 
 /** A request without a meaning, which every server must answer (RFC 4254 section 5.4); sshd asks the same way. */
 const PROBE_REQUEST = 'keepalive@openssh.com';
@@ -153,9 +146,9 @@ export class Mux implements ChannelLink {
       this.#onMessage(frame);
       return;
     }
-    const fields = new FieldReader(frame);
-    const type = fields.number();
-    if (this.#state === 'hello' && type === MUX.HELLO && fields.number() === MUX.VERSION) {
+    const fields = new WireReader(frame);
+    const type = fields.uint32();
+    if (this.#state === 'hello' && type === MUX.HELLO && fields.uint32() === MUX.VERSION) {
       this.#state = 'proxy';
       this.#socket.write(encodeFrame(MUX.PROXY, 0));
     } else if (this.#state === 'proxy' && type === MUX.PROXY_STARTED) {
@@ -166,10 +159,10 @@ export class Mux implements ChannelLink {
 
   /** Padding length, type, and for all types we know of the channel. */
   #onMessage(frame: Buffer): void {
-    const fields = new FieldReader(frame, 1);
-    const type = fields.byte();
+    const fields = new WireReader(frame, 1);
+    const [type = 0] = fields.bytes(1);
     if (type < MESSAGE.CHANNEL_OPEN_CONFIRMATION || type > MESSAGE.CHANNEL_FAILURE) return;
-    this.#channels.get(fields.number())?.onMessage(type, fields);
+    this.#channels.get(fields.uint32())?.onMessage(type, fields);
   }
 
   #resume(): void {

@@ -6,13 +6,14 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { readAccount } from '../account.ts';
 import type { AlgorithmList, Alias } from '../alias/alias.ts';
+import { PROMPTED_ATTEMPTS } from '../limits.ts';
 import type { Settings } from '../settings.ts';
 
 export interface SshOptions {
   readonly settings: Pick<Settings, 'home'>;
   readonly family: 0 | 4 | 6;
-  /** Somebody or something answers questions about passphrases. */
-  readonly askpass: boolean;
+  /** Which questions somebody or something answers. */
+  readonly questions: 'none' | 'passphrases' | 'all';
   /** Keywords that this ssh is too old for, in lower case. */
   readonly unknown: ReadonlySet<string>;
 }
@@ -38,8 +39,6 @@ const PINNED: readonly string[] = [
   'RequestTTY=no',
   'Tunnel=no',
   'ControlPersist=no',
-  'PasswordAuthentication=no',
-  'KbdInteractiveAuthentication=no',
   // A dead peer is found while a client waits for it; an idle mail folder outlives a tunnel.
   'ServerAliveInterval=0',
   // What ssh says becomes the reason of a failure.
@@ -76,6 +75,17 @@ export function sshConfigFile(home: string): string {
   return join(home, '.ssh', 'config');
 }
 
+/**
+ * The name of a gateway (of `resolveGateways`) for the `Host` lines of ssh_config: one that is no alias has user and
+ * port in its name.
+ */
+export function gatewayName({ name, hostname, given: keys }: Alias): string {
+  if (keys.has('HOSTNAME')) return hostname;
+  const place = name.slice(name.lastIndexOf('@') + 1);
+  const match = /^(?:\[(.+)\]|([^:]+)):\d+$/.exec(place);
+  return match?.[1] ?? match?.[2] ?? place;
+}
+
 function lastOf(route: readonly SshHost[]): SshHost {
   const host = route.at(-1);
   if (host === undefined) throw new TypeError('a route without a host');
@@ -84,11 +94,14 @@ function lastOf(route: readonly SshHost[]): SshHost {
 
 function clientWords(route: readonly SshHost[], options: SshOptions): string[] {
   const { alias } = lastOf(route);
-  const { settings, family, askpass, unknown } = options;
+  const { settings, family, questions, unknown } = options;
   const young = YOUNG.filter((_, at) => !unknown.has(YOUNG_KEYWORDS[at] as string));
   const keywords = [
     ...PINNED,
-    `BatchMode=${askpass ? 'no' : 'yes'}`,
+    `BatchMode=${questions === 'none' ? 'yes' : 'no'}`,
+    `PasswordAuthentication=${questions === 'all' ? 'yes' : 'no'}`,
+    `KbdInteractiveAuthentication=${questions === 'all' ? 'yes' : 'no'}`,
+    `NumberOfPasswordPrompts=${PROMPTED_ATTEMPTS}`,
     `StrictHostKeyChecking=${alias.strictHostKeyChecking}`,
     `UserKnownHostsFile=${alias.knownHosts.map((file) => quote(escapePercent(file))).join(' ')}`,
     ...pinWords(alias.hostKeyFingerprint),

@@ -5,6 +5,7 @@
  */
 import { Failure } from '../errors.ts';
 import { MUX_PACKET_MAX } from '../limits.ts';
+import { encodeStrings, encodeUint32 } from './ssh-wire.ts';
 
 /** PROTOCOL.mux section 1 and 3. */
 export const MUX = {
@@ -42,13 +43,8 @@ export function encodeFields(...fields: readonly Field[]): Buffer {
 
 function encodeField(field: Field): Buffer[] {
   if (typeof field === 'boolean') return [Buffer.of(field ? 1 : 0)];
-  if (typeof field === 'number') {
-    const bytes = Buffer.allocUnsafe(4);
-    bytes.writeUInt32BE(field);
-    return [bytes];
-  }
-  const bytes = typeof field === 'string' ? Buffer.from(field) : field;
-  return [...encodeField(bytes.length), bytes];
+  if (typeof field === 'number') return [encodeUint32(field)];
+  return [encodeStrings(typeof field === 'string' ? Buffer.from(field) : field)];
 }
 
 /** A frame of the control socket. */
@@ -92,40 +88,3 @@ export class FrameReader {
 }
 
 const LENGTH_SIZE = 4;
-
-/** Reads the fields of a message. */
-export class FieldReader {
-  readonly #bytes: Buffer;
-  #at: number;
-
-  constructor(bytes: Buffer, at = 0) {
-    this.#bytes = bytes;
-    this.#at = at;
-  }
-
-  /** @throws {RangeError} where the message is too short, as the others do */
-  byte(): number {
-    const value = this.#bytes.readUInt8(this.#at);
-    this.#at += 1;
-    return value;
-  }
-
-  number(): number {
-    const value = this.#bytes.readUInt32BE(this.#at);
-    this.#at += LENGTH_SIZE;
-    return value;
-  }
-
-  bytes(): Buffer {
-    const length = this.number();
-    const end = this.#at + length;
-    if (end > this.#bytes.length) throw new RangeError('a field goes beyond its message');
-    const value = this.#bytes.subarray(this.#at, end);
-    this.#at = end;
-    return value;
-  }
-
-  text(): string {
-    return this.bytes().toString('latin1');
-  }
-}

@@ -8,10 +8,8 @@ import { Failure } from '../errors.ts';
 import { STATUS_NOT_FOUND } from '../imap/mail-stream.ts';
 import { LOG_SAMPLE_MAX, LOG_VALUE_MAX } from '../limits.ts';
 import { formatAddress } from './address.ts';
-import { nameHost } from './known-hosts.ts';
+import type { Stage } from './attempt.ts';
 import type { SshHost } from './openssh-options.ts';
-
-export type SshStage = 'connecting' | 'exchanging keys' | 'logging in';
 
 /** What ssh finds no common one of, and the alias key that allows more of them. */
 const ALGORITHM_KEYS: Readonly<Record<string, string>> = {
@@ -22,18 +20,22 @@ const ALGORITHM_KEYS: Readonly<Record<string, string>> = {
 };
 
 export class SshReport {
-  stage: SshStage = 'connecting';
+  stage: Stage = 'connecting';
   /** A key wants to be touched: that takes as long as it takes. */
   waitsForPerson = false;
   readonly #route: readonly SshHost[];
-  #partial = '';
+  /** Each host of the way is logged in to before the next one is spoken to. */
+  #at = 0;
+  #rest = '';
   #failure: Failure | undefined;
   #lastWords = '';
   #hostKey = { type: 'key', fingerprint: 'of an unknown fingerprint' };
   #offending: string | undefined;
   #offered: string[] = [];
   #accepted: string | undefined;
+  #partial: string | undefined;
   #notSigned: string | undefined;
+  #commandEnd: string | undefined;
   #badLine: string | undefined;
   #badOption: string | undefined;
 
@@ -44,10 +46,15 @@ export class SshReport {
 
   /** Takes what ssh printed; gives its whole lines. */
   push(chunk: Buffer): string[] {
-    const lines = (this.#partial + chunk.toString('latin1')).split(/\r?\n/);
-    this.#partial = (lines.pop() ?? '').slice(0, LOG_VALUE_MAX);
+    const lines = (this.#rest + chunk.toString('latin1')).split(/\r?\n/);
+    this.#rest = (lines.pop() ?? '').slice(0, LOG_VALUE_MAX);
     for (const line of lines) this.#read(line);
     return lines.filter((line) => line !== '');
+  }
+
+  /** ssh may ask for a passphrase now: not before the server has accepted the key, as far as it can be read. */
+  get mayAsk(): boolean {
+    return this.#accepted !== undefined;
   }
 
   /** A keyword that this ssh does not know, in lower case. */
@@ -63,15 +70,19 @@ export class SshReport {
 
   /** Why ssh ended. `status` is its exit status, null after a signal. */
   explain(status: number | null): Failure {
-    if (this.#partial !== '') this.push(Buffer.from('\n'));
+    if (this.#rest !== '') this.push(Buffer.from('\n'));
     if (this.#failure !== undefined) return this.#failure;
     if (status === STATUS_NOT_FOUND) return new Failure('ssh-missing', {});
     const ended = status === null ? 'ssh was ended' : `ssh ended with status ${status}`;
-    return new Failure('connection-lost', { address: this.#address(), why: this.#lastWords || ended });
+    return new Failure('connection-lost', {
+      address: this.#address(),
+      why: this.#lastWords || ended,
+    });
   }
 
   #read(line: string): void {
     if (/^debug\d: /.test(line)) this.#readDebug(line.replace(/^debug\d: /, ''));
+    else if (line.startsWith('Authenticated to ')) this.#goOn();
     else if (line !== '' && !isDecoration(line)) {
       this.#lastWords = line.slice(0, LOG_SAMPLE_MAX);
       // The first reason is the cause of all that follow.
@@ -80,25 +91,24 @@ export class SshReport {
   }
 
   #readDebug(text: string): void {
-    if (/^(Connecting to|Executing proxy command)/.test(text)) this.#enter('connecting');
-    else if (text.startsWith('Connection established')) this.#enter('exchanging keys');
-    else if (text.startsWith('Authenticating to ')) this.#enter('exchanging keys');
-    else if (text.startsWith('SSH2_MSG_NEWKEYS received')) this.#enter('logging in');
+    if (/^(Connection established|Authenticating to )/.test(text)) this.stage = 'exchanging keys';
+    else if (text.startsWith('SSH2_MSG_NEWKEYS received')) this.stage = 'logging in';
     const hostKey = /^Server host key: (\S+) (\S+)/.exec(text);
     if (hostKey !== null) this.#hostKey = { type: hostKey[1] as string, fingerprint: hostKey[2] as string };
     const offered = /^Offering public key: (.*)$/.exec(text)?.[1];
     if (offered !== undefined) this.#offered.push(labelOf(offered));
-    this.#accepted = /^Server accepts key: (.*)$/.exec(text)?.[1] ?? this.#accepted;
+    this.#accepted = /^(?:Server accepts|Trying private) key: (.*)$/.exec(text)?.[1] ?? this.#accepted;
   }
 
-  #enter(stage: SshStage): void {
-    if (stage === 'connecting') {
-      this.#offered = [];
-      this.#accepted = undefined;
-      this.#notSigned = undefined;
-      this.#offending = undefined;
-    }
-    this.stage = stage;
+  /** Logged in to a host, which may be a gateway. */
+  #goOn(): void {
+    if (this.#at === this.#route.length - 1) return;
+    this.#at += 1;
+    this.stage = 'connecting';
+    this.#offered = [];
+    this.#accepted = undefined;
+    this.#partial = undefined;
+    this.#notSigned = undefined;
   }
 
   #explainLine(line: string): Failure | undefined {
@@ -148,7 +158,7 @@ export class SshReport {
   }
 
   #timeout(address: string): Failure {
-    const seconds = this.#last().alias.connectTimeout;
+    const seconds = this.#host().connectTimeout;
     return new Failure('connect-timeout', { address, seconds, stage: this.stage });
   }
 
@@ -160,8 +170,8 @@ export class SshReport {
       );
     if (match === null) return undefined;
     const [, unknown, changed, revoked] = match;
-    const host = unknown ?? changed ?? revoked ?? this.#last().alias.hostname;
-    const alias = this.#find((each) => namesOf(each).includes(host.toLowerCase()));
+    const alias = this.#host();
+    const host = unknown ?? changed ?? revoked ?? alias.hostname;
     const { fingerprint } = this.#hostKey;
     if (alias.hostKeyFingerprint !== undefined && alias.hostKeyFingerprint !== fingerprint) {
       return new Failure('host-key-pin', { host, fingerprint });
@@ -178,26 +188,39 @@ export class SshReport {
   }
 
   #explainLogin(line: string): Failure | undefined {
-    const denied = /^(\S+)@(\S+): Permission denied \((.*)\)\.$/.exec(line);
+    if (/^Authenticated using .* with partial success/.test(line)) this.#partial = this.#offered.at(-1);
+    const denied = /^\S+@\S+: Permission denied \((.*)\)\.$/.exec(line);
     const tooMany = /Too many authentication failures/.test(line);
     if (denied === null && !tooMany) return undefined;
-    const last = this.#last().alias;
-    const host = denied?.[2] ?? last.hostname;
-    const alias = this.#find((each) => each.hostname.toLowerCase() === host.toLowerCase());
+    const alias = this.#host();
+    const { user } = alias;
+    const address = this.#address();
+    const tried = [...this.#offered, ...(this.#notSigned === undefined ? [] : [this.#notSigned])].join(', ');
+    if (tooMany)
+      return new Failure('login-too-many-keys', { address, count: this.#offered.length, user, tried });
+    const methods = denied?.[1] ?? '';
+    const wants = methods.replaceAll(',', ', ');
+    const facts = { address, user, wants, alias: alias.name };
+    if (/keyboard-interactive|password/.test(methods) && !methods.includes('publickey')) {
+      return new Failure('login-needs-person', facts);
+    }
+    if (this.#partial !== undefined) return new Failure('login-unfinished', { ...facts, key: this.#partial });
     // The server would have taken it, so the key itself is what is missing.
     const locked = this.#accepted === undefined ? undefined : fileOf(this.#accepted);
-    if (locked !== undefined && this.#notSigned === undefined) return lockedFailure(locked, alias);
-    const tried = [...this.#offered, ...(this.#notSigned === undefined ? [] : [this.#notSigned])];
-    return new Failure('login-refused', {
-      address: formatAddress(alias.hostname, alias.port),
-      user: denied?.[1] ?? alias.user,
-      tried: tried.join(', ') || 'none',
-      wants: tooMany ? 'fewer attempts' : (denied?.[3] ?? '').replaceAll(',', ', '),
-    });
+    if (locked !== undefined && this.#notSigned === undefined) return this.#explainLocked(locked, alias);
+    return new Failure('login-refused', { address, user, tried: tried || 'none', wants });
+  }
+
+  #explainLocked(file: string, { name, passphraseCommand }: Alias): Failure {
+    if (passphraseCommand === undefined) return new Failure('identity-encrypted', { file, alias: name });
+    const how = this.#commandEnd;
+    if (how !== undefined) return new Failure('passphrase-command-failed', { file, how });
+    return new Failure('identity-passphrase', { file });
   }
 
   #explainSsh(line: string): Failure | undefined {
     this.#notSigned = /^sign_and_send_pubkey: (.*)$/.exec(line)?.[1] ?? this.#notSigned;
+    this.#commandEnd = /^PASSPHRASE_COMMAND ended with (.*)$/.exec(line)?.[1] ?? this.#commandEnd;
     const option = /Bad configuration option: (\S+)/.exec(line)?.[1];
     if (option !== undefined) this.#badOption ??= option.toLowerCase();
     // Of a bad line in a file ssh speaks first and ends later; there are harmless ones too.
@@ -209,28 +232,14 @@ export class SshReport {
     return undefined;
   }
 
+  #host(): Alias {
+    return (this.#route[this.#at] as SshHost).alias;
+  }
+
   #address(): string {
-    const { hostname, port } = this.#last().alias;
-    return formatAddress(hostname, port);
+    const { hostname, port } = this.#host();
+    return (this.#at === this.#route.length - 1 ? '' : 'gateway ') + formatAddress(hostname, port);
   }
-
-  #last(): SshHost {
-    return this.#route.at(-1) as SshHost;
-  }
-
-  #find(isMeant: (alias: Alias) => boolean): Alias {
-    return (this.#route.find(({ alias }) => isMeant(alias)) ?? this.#last()).alias;
-  }
-}
-
-function namesOf({ hostname, port, hostKeyAlias }: Alias): readonly (string | undefined)[] {
-  return nameHost(hostname, port, hostKeyAlias);
-}
-
-function lockedFailure(file: string, { name, passphraseCommand }: Alias): Failure {
-  return passphraseCommand === undefined
-    ? new Failure('identity-encrypted', { file, alias: name })
-    : new Failure('identity-passphrase', { file });
 }
 
 function refusedConfig(line: string): Failure {

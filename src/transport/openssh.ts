@@ -8,12 +8,15 @@ import { readPrivateFile } from '../alias/trusted-file.ts';
 import { errnoOf, Failure } from '../errors.ts';
 import { CLOSE_GRACE_MS, IDENTITY_FILE_MAX } from '../limits.ts';
 import { formatAddress } from './address.ts';
+import { Attempt } from './attempt.ts';
 import type { DialContext } from './dial.ts';
+import { resolveGateways } from './gateway.ts';
 import { readKnownHosts } from './host-key.ts';
 import type { Channel } from './openssh-channel.ts';
 import { type Master, startMaster } from './openssh-master.ts';
 import { type Mux, openMux } from './openssh-mux.ts';
-import { masterWords, type SshHost } from './openssh-options.ts';
+import { gatewayName, masterWords, type SshHost } from './openssh-options.ts';
+import { Questions } from './openssh-questions.ts';
 import type { SshReport } from './openssh-report.ts';
 import type { Connection, RemoteCommand, RemoteExit, RemoteStream } from './transport.ts';
 
@@ -23,40 +26,51 @@ const NOT_EXECUTED = 'Unable to exec';
 /**
  * Connects and logs in within CONNECT_TIMEOUT for each host of the way.
  *
- * @param route the gateways in the order of the way, then the host itself
  * @throws {Failure} every code of the groups "reaching the host", "host keys" and "logging in"
  */
-export async function dialOpenSsh(route: readonly SshHost[], context: DialContext): Promise<Connection> {
-  const { alias } = route.at(-1) as SshHost;
+export async function dialOpenSsh(host: SshHost, context: DialContext): Promise<Connection> {
+  const { alias } = host;
   const { settings, log, family } = context;
-  for (const host of route) checkFiles(host.alias, context);
-  // One program answers for all hosts of the way; a passphrase that does not fit a gateway's key does no harm.
-  const passphraseCommand = route
-    .map((host) => host.alias.passphraseCommand)
-    .findLast((one) => one !== undefined);
-  const askpass = settings.brokerEnv['SSH_ASKPASS'];
-  const answers = passphraseCommand !== undefined || askpass !== undefined;
-  const deadline = new Deadline(route, context.signal, answers);
+  const gateways = await resolveGateways(alias, context);
+  const route = [...gateways.map((gateway) => ({ alias: gateway, name: gatewayName(gateway) })), host];
+  for (const { alias: each } of route) checkFiles(each, context);
+  const address = formatAddress(alias.hostname, alias.port);
+  const seconds = route.reduce((sum, each) => sum + each.alias.connectTimeout, 0);
+  const attempt = new Attempt(address, seconds, context.signal);
+  const questions = new Questions(route, attempt, context);
   let master: Master | undefined;
   try {
     master = await startMaster(
       {
         route,
-        words: (path, unknown) => masterWords(route, path, { settings, family, askpass: answers, unknown }),
-        passphraseCommand,
-        askpass,
+        words: (path, unknown) =>
+          masterWords(route, path, { settings, family, unknown, questions: questions.kind }),
+        askpass: (folder) => questions.openAskpass(folder),
       },
-      { settings, log, signal: deadline.signal, onReport: (report) => deadline.follow(report, context) },
+      {
+        settings,
+        log,
+        signal: attempt.signal,
+        onReport: (report) => follow(report, attempt, questions, context),
+      },
     );
-    const mux = await openMux(master.controlPath, deadline.signal);
+    const mux = await openMux(master.controlPath, attempt.signal);
     context.onStep?.('login');
-    return connectionOf(master, mux, formatAddress(alias.hostname, alias.port));
+    return connectionOf(master, mux, address);
   } catch (error) {
     master?.stop();
-    throw error;
+    throw questions.explain(error);
   } finally {
-    deadline.end();
+    attempt.end();
   }
+}
+
+function follow(report: SshReport, attempt: Attempt, questions: Questions, { onStep }: DialContext): void {
+  const { stage } = report;
+  if (stage !== attempt.stage && stage === 'exchanging keys') onStep?.('tcp');
+  if (stage !== attempt.stage && stage === 'logging in') onStep?.('kex');
+  attempt.stage = stage;
+  if (report.waitsForPerson || (report.mayAsk && questions.kind === 'passphrases')) questions.wait();
 }
 
 /** Whoever can write to these files can vouch for any host or learn the key, whichever program reads them. */
@@ -75,46 +89,6 @@ function checkFiles(alias: Alias, { settings }: DialContext): void {
       if (errnoOf(error) === 'ENOENT') throw new Failure('identity-missing', { file }, { cause: error });
       throw error;
     }
-  }
-}
-
-/** The time for all hosts together; it does not count waits for a person. */
-class Deadline {
-  readonly #controller = new AbortController();
-  readonly #outer: AbortSignal;
-  readonly #answers: boolean;
-  readonly #timer: NodeJS.Timeout;
-  readonly #onOuterAbort = (): void => this.#controller.abort(this.#outer.reason);
-  #stage: SshReport['stage'] = 'connecting';
-
-  constructor(route: readonly SshHost[], outer: AbortSignal, answers: boolean) {
-    const { hostname, port } = (route.at(-1) as SshHost).alias;
-    const seconds = route.reduce((sum, { alias }) => sum + alias.connectTimeout, 0);
-    this.#outer = outer;
-    this.#answers = answers;
-    if (outer.aborted) this.#onOuterAbort();
-    else outer.addEventListener('abort', this.#onOuterAbort, { once: true });
-    this.#timer = setTimeout(() => {
-      const facts = { address: formatAddress(hostname, port), seconds, stage: this.#stage };
-      this.#controller.abort(new Failure('connect-timeout', facts));
-    }, seconds * 1000);
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
-  follow({ stage, waitsForPerson }: SshReport, { onStep }: DialContext): void {
-    if (stage !== this.#stage && stage === 'exchanging keys') onStep?.('tcp');
-    if (stage !== this.#stage && stage === 'logging in') onStep?.('kex');
-    this.#stage = stage;
-    // The outer deadline goes on.
-    if (waitsForPerson || (this.#answers && stage === 'logging in')) clearTimeout(this.#timer);
-  }
-
-  end(): void {
-    clearTimeout(this.#timer);
-    this.#outer.removeEventListener('abort', this.#onOuterAbort);
   }
 }
 

@@ -109,11 +109,9 @@ async function ask(
   { alias, log, signal }: PassphraseContext,
 ): Promise<ProgramAnswer> {
   const answer = await readFirstLine(program, PASSPHRASE_WAIT_MS, signal);
-  const { line, end, said } = answer;
+  const { end, said } = answer;
   if (said !== '' || !end.success) {
-    // A shell that traces, or a program that greets with what it found, would write the passphrase here.
-    const text = line === undefined || line === '' ? said : said.replaceAll(line, '***');
-    log.record('program', { alias: alias.name, program: name, end: end.how, stderr: text || undefined });
+    log.record('program', { alias: alias.name, program: name, end: end.how, stderr: said || undefined });
   }
   return answer;
 }

@@ -5,8 +5,17 @@ import { createHash, randomBytes } from 'node:crypto';
 import { appendFileSync, existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import ssh2 from 'ssh2';
+import type { Alias } from '../../src/alias/alias.ts';
+import { lookupAlias } from '../../src/alias/lookup.ts';
+import { Log } from '../../src/log.ts';
+import { readSettings } from '../../src/settings.ts';
+import { connect } from '../../src/transport/connect.ts';
+import type { Prompt, PromptRequest } from '../../src/transport/prompt.ts';
+import type { Connection } from '../../src/transport/transport.ts';
 import { BUILDS, type Build } from '../helpers/builds.ts';
 import { findFreePort } from '../helpers/free-port.ts';
 import { makeKey } from '../helpers/host-keys.ts';
@@ -125,10 +134,10 @@ for (const build of BUILDS) {
       await waitForQuiet();
     });
 
-    test('50 MB go through cat and come back unchanged, with new keys every ten megabytes', async (t) => {
+    test('50 MB go through cat and come back unchanged, with new keys on the way', async (t) => {
       const { rsh } = await openSetup(t, build, { config: ['RekeyLimit 10M'] });
       const input = randomBytes(50_000_000);
-      const { stdout, stderr, code } = await rsh(['work', 'cat'], { input });
+      const { stdout, stderr, code } = await rsh(['work', 'cat'], { input, timeout: 120_000 });
       assert.deepEqual({ code, stderr: stderr.toString() }, { code: 0, stderr: '' });
       assert.equal(digest(stdout), digest(input));
     });
@@ -336,11 +345,20 @@ for (const build of BUILDS) {
       alias({ IDENTITY_FILE: key });
       assertRefused(await rsh(['work', 'true']), /key .*locked needs a passphrase/);
       const askpass = home.writeScript('askpass', `printf '%s\\n' 'a b"c'`);
-      assert.equal((await rsh(['work', 'exit 3'], { env: { SSH_ASKPASS: askpass } })).code, 3);
+      assert.equal(
+        (await rsh(['work', 'exit 3'], { env: { SSH_ASKPASS: askpass, SSH_ASKPASS_REQUIRE: 'prefer' } }))
+          .code,
+        3,
+      );
       alias({ IDENTITY_FILE: key, PASSPHRASE_COMMAND: `${askpass}; echo not this` });
       assert.equal((await rsh(['work', 'exit 3'])).code, 3);
       alias({ IDENTITY_FILE: key, PASSPHRASE_COMMAND: 'echo wrong' });
       assertRefused(await rsh(['work', 'true']), /passphrase for .*locked is wrong/);
+      alias({ IDENTITY_FILE: key, PASSPHRASE_COMMAND: 'exit 7' });
+      assertRefused(
+        await rsh(['work', 'true']),
+        /PASSPHRASE_COMMAND gave no passphrase for .*locked \(status 7\)/,
+      );
       await waitForQuiet();
     });
 
@@ -358,6 +376,13 @@ for (const build of BUILDS) {
         new RegExp(`^127\\.0\\.0\\.1 \\d+ 127\\.0\\.0\\.1 ${server.port}$`, 'm'),
       );
       for (const gateway of gateways) assert.match(gateway.log(), /Accepted publickey/);
+      const stranger = join(home.dir, 'stranger');
+      makeKey('ed25519', stranger);
+      home.writeAlias('gw1', { ...gateways[1].aliasKeys, IDENTITY_FILE: stranger, SHARE: 'no' });
+      const denied = new RegExp(
+        `gateway 127\\.0\\.0\\.1:${gateways[1].port} accepted no key .*; tried \\S*stranger;`,
+      );
+      assertRefused(await rsh(['work', 'true']), denied);
       // A gateway is not trusted any more than a mail host.
       home.writeAlias('gw1', {
         ...gateways[1].aliasKeys,
@@ -510,6 +535,121 @@ for (const build of BUILDS) {
       assert.match(home.log(), /end=lost .*connection to 127\.0\.0\.1:\d+ lost \(Connection to .* closed/);
       await waitForNoProcess(home.dir);
     });
+  });
+}
+
+describe("A person who answers for the system's ssh", { skip: NEEDS }, () => {
+  test('A passphrase is asked for where it is needed, again if it was wrong, and opens the connection', async (t) => {
+    const server = await openRealSshd(t);
+    const home = openTempHome(t);
+    const IDENTITY_FILE = join(home.dir, 'locked');
+    assert.equal(
+      spawnSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', "it's", '-f', IDENTITY_FILE]).status,
+      0,
+    );
+    appendFileSync(server.authorizedKeysFile, readFileSync(`${IDENTITY_FILE}.pub`));
+    home.writeAlias('work', { ...server.aliasKeys, TRANSPORT: 'openssh', IDENTITY_FILE });
+    const asked: PromptRequest[] = [];
+    const connection = await connectWork(home, async (request) => {
+      asked.push(request);
+      return [asked.length === 1 ? 'wrong' : "it's"];
+    });
+    defer(t, () => connection.close());
+    assert.deepEqual(
+      asked.map(({ kind, title, again }) => ({ kind, title, again })),
+      [false, true].map((again) => ({ kind: 'passphrase', title: IDENTITY_FILE, again })),
+    );
+    assert.ok(await connection.alive(5_000));
+    const stream = await connection.exec({ kind: 'exec', text: 'cat; exit 4' });
+    stream.stdin.end('through\n');
+    assert.equal(await readText(stream.stdout), 'through\n');
+    assert.deepEqual(await stream.exit, { kind: 'status', status: 4 });
+    assert.ok(await connection.alive(5_000));
+    connection.close();
+    assert.equal((await connection.closed).code, 'connection-lost');
+    await waitForNoProcess(home.dir);
+  });
+
+  test('A server that wants a key and a code asks for the code', async (t) => {
+    const home = openTempHome(t);
+    writeCodeServerAlias(home, await openCodeServer(t));
+    const asked: PromptRequest[] = [];
+    const connection = await connectWork(home, async (request) => {
+      asked.push(request);
+      return ['123456'];
+    });
+    defer(t, () => connection.close());
+    assert.equal(asked[0]?.kind, 'keyboard-interactive');
+    assert.match(asked[0]?.prompts[0]?.text ?? '', /Code: /);
+    assert.equal(asked.length, 1);
+
+    const refused = connectWork(home, async () => ['654321']);
+    await assert.rejects(refused, { code: 'answers-refused' });
+    const declined = connectWork(home, async () => undefined);
+    await assert.rejects(declined, { code: 'answers-refused' });
+    const alone = connectWork(home, undefined);
+    await assert.rejects(alone, { code: 'login-needs-person' });
+    connection.close();
+    await waitForNoProcess(home.dir);
+  });
+});
+
+/** As `pine-rshctl connect` does it. */
+async function connectWork(home: TempHome, prompt: Prompt | undefined): Promise<Connection> {
+  const settings = readSettings(home.env);
+  const found = lookupAlias(settings, { host: 'work', user: undefined, port: undefined, options: new Map() });
+  assert.equal(found.kind, 'managed');
+  const log = new Log(settings.stateDir, 1);
+  const signal = AbortSignal.timeout(30_000);
+  return await connect((found as { alias: Alias }).alias, { settings, log, family: 0, signal, prompt });
+}
+
+async function readText(stream: Readable): Promise<string> {
+  let text = '';
+  for await (const chunk of stream) text += String(chunk);
+  return text;
+}
+
+interface CodeServer {
+  readonly port: number;
+  readonly hostKey: string;
+}
+
+/** Takes any key, and then 123456. */
+async function openCodeServer(t: TestContext): Promise<CodeServer> {
+  const hostKey = join(openTempHome(t).dir, 'host');
+  makeKey('ed25519', hostKey);
+  const server = new ssh2.Server({ hostKeys: [readFileSync(hostKey)] }, (client) => {
+    client.on('error', () => {});
+    client.on('authentication', (context) => {
+      if (context.method === 'publickey') {
+        if (context.signature === undefined) context.accept();
+        else context.reject(['keyboard-interactive'], true);
+      } else if (context.method === 'keyboard-interactive') {
+        context.prompt([{ prompt: 'Code: ', echo: false }], (answers) => {
+          if (answers[0] === '123456') context.accept();
+          else context.reject(['keyboard-interactive']);
+        });
+      } else context.reject(['publickey']);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', () => resolve()));
+  defer(t, () => server.close());
+  return { port: (server.address() as { port: number }).port, hostKey };
+}
+
+function writeCodeServerAlias(home: TempHome, { port, hostKey }: CodeServer): void {
+  const [type, key] = readFileSync(`${hostKey}.pub`, 'utf8').split(' ');
+  const KNOWN_HOSTS = home.writeFile('known', `[127.0.0.1]:${port} ${type} ${key}\n`);
+  const IDENTITY_FILE = join(home.dir, 'id');
+  makeKey('ed25519', IDENTITY_FILE);
+  home.writeAlias('work', {
+    HOSTNAME: '127.0.0.1',
+    PORT: port,
+    USER: 'pat',
+    IDENTITY_FILE,
+    KNOWN_HOSTS,
+    TRANSPORT: 'openssh',
   });
 }
 

@@ -42,6 +42,17 @@ export function makeKeyFile(dir: string, name: string, spec: TestKeySpec): strin
   return file;
 }
 
+/** Several public keys as lines of authorized_keys. */
+export function authorizedKeys(...files: readonly string[]): string {
+  return files.map((file) => readFileSync(`${file}.pub`, 'utf8')).join('');
+}
+
+/** `SHA256:...` of a key. */
+export function fingerprintOf(file: string): string {
+  const words = run('ssh-keygen', ['-l', '-f', `${file}.pub`]).split(' ');
+  return words[1] ?? '';
+}
+
 function encryptPkcs8(file: string, passphrase: string): void {
   const plain = `${file}.plain`;
   copyFileSync(file, plain);

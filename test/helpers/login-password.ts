@@ -14,7 +14,10 @@ export const NO_PASSWORDS: string | false =
 /** Gives the account a password that nobody else knows; what it had before comes back with the test's end. */
 export async function setLoginPassword(scope: Scope, user: LoginUser): Promise<string> {
   const password = randomBytes(9).toString('base64');
-  const made = spawnSync('openssl', ['passwd', '-6', '-stdin'], { input: password, encoding: 'utf8' });
+  const made = spawnSync(programPath('openssl'), ['passwd', '-6', '-stdin'], {
+    input: password,
+    encoding: 'utf8',
+  });
   if (made.status !== 0) throw new Error(`openssl passwd: ${made.stderr}`);
   const before = readHash(user.name);
   await setHash(user.name, made.stdout.trim());

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { type ImapClient, openImapClient } from './imap-client.ts';
+import { type ImapAnswer, type ImapClient, openImapClient } from './imap-client.ts';
 import { type PineChild, runAsPine } from './run-as-pine.ts';
 import type { Scope } from './scope.ts';
 import type { AliasKeys, TempHome } from './temp-home.ts';
@@ -36,9 +36,18 @@ export function openPineCaller(scope: Scope, { build, keys }: Trial, alias: Alia
       const child = start();
       const imap = openImapClient(child);
       assert.match(await imap.greeting(), /^\* PREAUTH (?!.*pine-rsh:)/, home.log());
-      return { child, imap };
+      return { child, imap: { ...imap, ask: (command) => askOrExplain(imap, command, home) } };
     },
   };
+}
+
+/** A test that fails for want of an answer shows what pine-rsh had to say about it. */
+async function askOrExplain(imap: ImapClient, command: string, home: TempHome): Promise<ImapAnswer> {
+  try {
+    return await imap.ask(command);
+  } catch (cause) {
+    throw new Error(`${command} was not answered; the log:\n${home.log()}`, { cause });
+  }
 }
 
 /**
