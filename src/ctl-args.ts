@@ -115,7 +115,7 @@ function parseArguments(argv: readonly string[], version: string, output: Output
   }
   parser.parse([...argv], {}, (_error, _values, help) => {
     // Types in brackets tell people nothing.
-    text = help.replace(/(?: +\[(?:boolean|string|required)\])+$/gm, '');
+    text = help.replace(/(?:\s*\[(?:boolean|string|required)\])+$/gm, '');
   });
   if (parsed !== undefined) return parsed;
   if (text !== '') return text;

@@ -7,10 +7,11 @@ import { rmSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import type { Alias } from '../alias/alias.ts';
 import { forgetFolders } from '../alias/trusted-file.ts';
-import { toFailure } from '../errors.ts';
+import { Failure, toFailure } from '../errors.ts';
 import { GarbageCollector } from '../garbage-collector.ts';
-import { BROKER_LINGER_MS, BROKER_TICK_MS, DEFAULT_FRESH_MS, OPEN_DEADLINE_MS } from '../limits.ts';
+import { BROKER_LINGER_MS, BROKER_OPEN_MS, BROKER_TICK_MS, DEFAULT_FRESH_MS } from '../limits.ts';
 import { Log } from '../log.ts';
+import { formatAddress } from '../transport/address.ts';
 import { connect } from '../transport/connect.ts';
 import { openImapd, withAbort } from '../transport/imapd.ts';
 import type { Prompt } from '../transport/prompt.ts';
@@ -79,7 +80,7 @@ class Broker implements SessionHost, RunningBroker {
       size: this.#alias.warm,
       alias: this.#alias.name,
       log: this.#log,
-      start: () => this.#startImapd('spare', undefined, new AbortController().signal),
+      start: () => this.#startImapd('spare', undefined, NEVER),
     });
   }
 
@@ -188,8 +189,7 @@ class Broker implements SessionHost, RunningBroker {
     command: string | undefined,
     signal: AbortSignal,
   ): Promise<ReadySession> {
-    const deadline = AbortSignal.any([signal, AbortSignal.timeout(OPEN_DEADLINE_MS)]);
-    return this.#pool.open(purpose, async (connection) => {
+    const start = async (connection: Connection, deadline: AbortSignal): Promise<ReadySession> => {
       let sink = (chunk: Buffer): void => {
         this.#log.record('stderr', { alias: this.#alias.name, text: chunk.toString('latin1') });
       };
@@ -206,27 +206,37 @@ class Broker implements SessionHost, RunningBroker {
           sink = wanted;
         },
       };
-    });
+    };
+    return this.#inTime(signal, (deadline) =>
+      this.#pool.open(purpose, (connection) => start(connection, deadline)),
+    );
   }
 
   #startPlain(
     { kind, command, host, port }: OpenRequest,
     signal: AbortSignal,
   ): Promise<{ stream: RemoteStream; connection: Connection }> {
-    return this.#pool.open('plain', async (connection) => {
+    const start = async (
+      connection: Connection,
+      deadline: AbortSignal,
+    ): Promise<{ stream: RemoteStream; connection: Connection }> => {
       const starting =
         kind === 'forward'
           ? connection.forward(String(host), Number(port))
           : connection.exec({ kind: kind === 'subsystem' ? 'subsystem' : 'exec', text: command ?? '' });
-      signal.addEventListener('abort', () => void starting.then(discard, () => {}), { once: true });
-      return { stream: await withAbort(signal, starting), connection };
-    });
+      deadline.addEventListener('abort', () => void starting.then(discard, () => {}), { once: true });
+      return { stream: await withAbort(deadline, starting), connection };
+    };
+    return this.#inTime(signal, (deadline) =>
+      this.#pool.open('plain', (connection) => start(connection, deadline)),
+    );
   }
 
   async #dial(): Promise<Connection> {
     const { settings, family } = this.#spec;
-    const signal = AbortSignal.timeout(OPEN_DEADLINE_MS);
-    return rememberTimeout(this.#alias, family, settings, () => this.#dialWith(signal, undefined));
+    return rememberTimeout(this.#alias, family, settings, () =>
+      this.#inTime(NEVER, (deadline) => this.#dialWith(deadline, undefined)),
+    );
   }
 
   /** A person who is asked takes his time, so whoever asks him ends it by `signal`. */
@@ -239,6 +249,25 @@ class Broker implements SessionHost, RunningBroker {
       this.#log.detail('connection-end', { alias: this.#alias.name, why: why.message });
     });
     return connection;
+  }
+
+  /** Opens something; the signal it gets is aborted with `signal`, or when it took too long. */
+  async #inTime<T>(signal: AbortSignal, open: (deadline: AbortSignal) => Promise<T>): Promise<T> {
+    const deadline = new AbortController();
+    const onGone = (): void => deadline.abort(signal.reason);
+    if (signal.aborted) onGone();
+    signal.addEventListener('abort', onGone, { once: true });
+    const timer = setTimeout(() => {
+      const address = formatAddress(this.#alias.hostname, this.#alias.port);
+      const seconds = BROKER_OPEN_MS / 1000;
+      deadline.abort(new Failure('connect-timeout', { address, seconds, stage: 'all steps together' }));
+    }, BROKER_OPEN_MS);
+    try {
+      return await open(deadline.signal);
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', onGone);
+    }
   }
 
   #freshMs(): number {
@@ -282,6 +311,9 @@ class Broker implements SessionHost, RunningBroker {
     }
   }
 }
+
+/** For what no client waits for. */
+const NEVER = new AbortController().signal;
 
 function aliveOf(connection: Connection): (withinMs: number) => Promise<boolean> {
   return (withinMs) => connection.alive(withinMs);

@@ -22,11 +22,11 @@ import { type Ask, askOnTerminal } from './terminal-question.ts';
 
 export const connectCommand = declareCommand({
   name: 'connect',
-  summary: 'log in with a passphrase, password or code, and keep the connection for mail clients',
+  summary: 'log in by hand, once for all mail clients',
   operands: { alias: { kind: 'required', summary: 'the alias to log in to' } },
   options: {},
   examples: [
-    ['work', 'then open the folders of work; pine-rshctl stop work ends it'],
+    ['work', 'answer the passphrase, password or code, then open folders'],
     ['pat@work', 'where the folders have /user=pat and the alias has no USER'],
   ],
   run: async ({ settings, output }, { alias }) =>

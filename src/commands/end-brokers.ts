@@ -31,8 +31,9 @@ function isRunning(pid: number): boolean {
   }
 }
 
-/** False when the process is gone. */
+/** False when the process is gone. Numbers below 2 mean groups of processes, or all of them (kill(2)). */
 function sendSignal(pid: number, signal: NodeJS.Signals | 0): boolean {
+  if (!Number.isInteger(pid) || pid < 2) return false;
   try {
     return process.kill(pid, signal);
   } catch {

@@ -9,7 +9,7 @@ import { indent, type Output, paint, printJson, printLines } from './output.ts';
 
 export const statusCommand = declareCommand({
   name: 'status',
-  summary: 'show which connections are shared and what uses them',
+  summary: 'show the shared connections and their use',
   operands: {},
   options: { json: JSON_OPTION },
   examples: [['', 'one line for each broker: a connection and the imapds kept ready on it']],

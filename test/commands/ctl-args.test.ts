@@ -26,13 +26,24 @@ test('--version prints the version alone', async (t) => {
   assert.deepEqual([status, output.text(), output.errors()], [0, '1.2.3\n', '']);
 });
 
-for (const words of [['--help'], ['-h'], ['show', '--help'], ['log', '-h'], ['demo', '--help']]) {
+for (const words of [
+  ['--help'],
+  ['-h'],
+  ['show', '--help'],
+  ['trust', '-h'],
+  ['connect', '-h'],
+  ['status', '--help'],
+  ['stop', '--help'],
+  ['log', '-h'],
+  ['demo', '--help'],
+]) {
   for (const columns of [40, 80, 200]) {
     test(`${words.join(' ')} explains with examples and keeps to ${columns} columns`, async (t) => {
       const { status, output } = await runWords(t, words, columns);
       assert.equal(status, 0);
       assert.match(output.text(), /^pine-rshctl /);
       assert.match(output.text(), /^Examples:$/m);
+      assert.doesNotMatch(output.text(), /\[(boolean|string|required)\]|\n\n\n/);
       assert.deepEqual(
         output
           .text()
@@ -46,7 +57,17 @@ for (const words of [['--help'], ['-h'], ['show', '--help'], ['log', '-h'], ['de
 
 test('the help lists every command', async (t) => {
   const { output } = await runWords(t, ['--help']);
-  for (const name of ['list', 'show <alias>', 'pinerc [alias]', 'log', 'demo']) {
+  for (const name of [
+    'list',
+    'show <alias>',
+    'pinerc [alias]',
+    'trust <alias>',
+    'connect <alias>',
+    'status',
+    'stop [alias]',
+    'log',
+    'demo',
+  ]) {
     assert.ok(output.text().includes(`pine-rshctl ${name}`), name);
   }
 });
@@ -74,6 +95,10 @@ for (const [words, problem] of [
   [['list', '--', 'extra'], 'unknown argument extra'],
   [['show'], 'show needs <alias>'],
   [['show', 'a', 'b'], 'unknown argument b'],
+  [['trust'], 'trust needs <alias>'],
+  [['trust', 'work', '--yes'], 'unknown option --yes'],
+  [['trust', 'work'], 'trust asks on a terminal; without one it needs --fingerprint'],
+  [['stop'], 'stop needs <alias> or --all'],
   [['log', '-n', 'many'], '--lines is a whole number'],
   [['log', '-n', '-3'], '--lines is a whole number'],
 ] as const) {

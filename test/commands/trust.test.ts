@@ -464,7 +464,9 @@ test('a gateway without an alias is trusted by the name that messages give it', 
 
 test('PROXY_COMMAND carries the question, too', { skip }, async (t) => {
   const place = await openPlace(t);
-  const script = place.home.writeScript('relay', 'exec socat - TCP:$1:$2');
+  const relay =
+    'const s=net.connect(process.argv[2],process.argv[1]);process.stdin.pipe(s).pipe(process.stdout)';
+  const script = place.home.writeScript('relay', `exec '${process.execPath}' -e '${relay}' "$@"`);
   const { port } = place.server;
   writeWork(place, { PORT: 9, HOST_KEY_ALIAS: 'behind', PROXY_COMMAND: `${script} 127.0.0.1 ${port}` });
   assert.equal((await trust(place, ['yes'])).status, 0);

