@@ -6,6 +6,7 @@
  */
 import yargs, { type Argv } from 'yargs';
 import type { CtlCommand, CtlContext, CtlValues, Operand } from './commands/command.ts';
+import { declareCompletion } from './commands/completion.ts';
 import { connectCommand } from './commands/connect.ts';
 import { demoCommand } from './commands/demo.ts';
 import { doctorCommand } from './commands/doctor.ts';
@@ -23,8 +24,8 @@ import { Failure } from './errors.ts';
 import { nearestName } from './nearest-name.ts';
 import type { Settings } from './settings.ts';
 
-/** In the order of the help. */
-const COMMANDS: readonly CtlCommand[] = [
+/** In the order of the help. The manual, the completions and the README are checked against it. */
+export const COMMANDS: readonly CtlCommand[] = [
   listCommand,
   showCommand,
   pinercCommand,
@@ -34,6 +35,7 @@ const COMMANDS: readonly CtlCommand[] = [
   statusCommand,
   stopCommand,
   logCommand,
+  declareCompletion(() => COMMANDS),
   demoCommand,
 ];
 

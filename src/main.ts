@@ -8,8 +8,8 @@ async function main(): Promise<number> {
   const args = process.argv.slice(2);
   if (calledAs().startsWith('pine-rshctl')) {
     const { runCtl } = await import('./ctl-args.ts');
-    const { BUILD } = await import('./build-info.ts');
-    return runCtl(args, readSettings(), { path: programPath(), version: BUILD.version });
+    const { versionText } = await import('./usage.ts');
+    return runCtl(args, readSettings(), { path: programPath(), version: versionText('pine-rshctl') });
   }
   // Exactly two words: whatever a mail client passes is longer.
   if (args[0] === '--broker' && args.length === 2) {

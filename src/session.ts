@@ -42,7 +42,7 @@ export async function runSession(args: readonly string[], readSettings: () => Se
     answer.log = new Log(settings.stateDir, 0);
     const parsed = parseArgv(args);
     if (parsed.kind === 'help') return print(USAGE);
-    if (parsed.kind === 'version') return print(versionText());
+    if (parsed.kind === 'version') return print(`${versionText('pine-rsh')}\n`);
     const log = new Log(settings.stateDir, parsed.invocation.verbosity);
     answer.log = log;
     return await runInvocation(parsed.invocation, { args, settings, log, descriptors, answer, gone });

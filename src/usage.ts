@@ -28,9 +28,10 @@ For Alpine, in .pinerc:
 pine-rshctl list shows the aliases, pine-rshctl log what happened.
 `;
 
-export function versionText(): string {
+/** One line: the program, its build, its runtime. */
+export function versionText(program: 'pine-rsh' | 'pine-rshctl'): string {
   const runtime = process.versions['bun']
     ? `bun ${process.versions['bun']}`
     : `node ${process.versions.node}`;
-  return `pine-rsh ${BUILD.version} (${BUILD.kind}, ${runtime}, ssh2 ${BUILD.ssh2})\n`;
+  return `${program} ${BUILD.version} (${BUILD.kind}, ${runtime}, ssh2 ${BUILD.ssh2})`;
 }

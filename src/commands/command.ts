@@ -17,6 +17,8 @@ export interface CtlContext {
 export interface Operand {
   readonly kind: 'required' | 'optional';
   readonly summary: string;
+  /** The words it may be, for completions; the command itself says what is wrong with another. */
+  readonly choices?: readonly string[];
 }
 
 /** `--NAME`, `--NAME NUMBER` or `--NAME TEXT`; `short` is a letter. */

@@ -14,17 +14,36 @@ export const listCommand = declareCommand({
   name: 'list',
   summary: 'list all aliases and what is wrong with them',
   operands: {},
-  options: { json: JSON_OPTION },
-  examples: [['', 'all aliases of this user and this machine']],
+  options: {
+    json: JSON_OPTION,
+    names: { kind: 'switch', summary: 'print the names alone, one on a line' },
+  },
+  examples: [
+    ['', 'all aliases of this user and this machine'],
+    ['--names', 'for scripts; names that no mail client can give are left out'],
+  ],
   run: async ({ settings, output }, args) => runList(settings, args, output),
 });
 
+export interface ListOptions {
+  readonly json: boolean;
+  readonly names?: boolean;
+}
+
 /** Returns 0, or 1 if any file or folder has a problem. */
-export function runList(settings: Settings, options: { readonly json: boolean }, output: Output): number {
+export function runList(settings: Settings, options: ListOptions, output: Output): number {
   const { aliases, problems } = listAliases(settings);
   const failed = problems.length > 0 || aliases.some(({ problem }) => problem !== undefined);
   if (options.json) {
     printJson(output, { aliases: aliases.map(toJson), problems: problems.map(problemToJson) });
+    return failed ? 1 : 0;
+  }
+  if (options.names) {
+    const names = aliases.filter(({ shadowed }) => !shadowed).map(({ name }) => name);
+    printLines(
+      output,
+      names.filter((name) => SAFE_NAME.test(name)),
+    );
     return failed ? 1 : 0;
   }
   for (const problem of problems) printProblem(output, problem.message, problem.hint);
@@ -56,6 +75,9 @@ export function formatAddress({ user, hostname, port }: NonNullable<AliasListing
   const host = hostname.includes(':') ? `[${hostname}]` : hostname;
   return `${user}@${host}${port === 22 ? '' : `:${port}`}`;
 }
+
+/** What pine-rsh takes as HOST or USER@HOST; a shell takes it literally, too. */
+const SAFE_NAME = /^(?:[A-Za-z0-9_+:%][A-Za-z0-9._+:%-]*@)?[A-Za-z0-9_+:%][A-Za-z0-9._+:%-]*$/;
 
 /** Between two columns. */
 const GAP = '  ';

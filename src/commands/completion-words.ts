@@ -1,0 +1,33 @@
+/** What there is to complete, from the declarations of the commands. Pure. */
+import type { CtlCommand, Operand } from './command.ts';
+
+export interface CompletedOption {
+  /** `--lines` and, where there is one, `-n`. */
+  readonly words: readonly string[];
+  readonly takesValue: boolean;
+  readonly summary: string;
+}
+
+/** Every command has it, and it alone is an option without a command. */
+const HELP: CompletedOption = { words: ['--help', '-h'], takesValue: false, summary: 'show this help' };
+
+export function listOptions(command: CtlCommand): CompletedOption[] {
+  const own = Object.entries(command.options).map(([name, { kind, short, summary }]) => ({
+    words: [`--${name}`, ...(short === undefined ? [] : [`-${short}`])],
+    takesValue: kind !== 'switch',
+    summary,
+  }));
+  return [...own, HELP];
+}
+
+/** What may stand as an operand: words, an alias, or something that only the person knows. */
+export type CompletedOperand = readonly string[] | 'alias' | 'free';
+
+export function listOperands(command: CtlCommand): CompletedOperand[] {
+  return Object.entries(command.operands).map(([name, operand]) => completeOperand(name, operand));
+}
+
+function completeOperand(name: string, { choices }: Operand): CompletedOperand {
+  if (choices !== undefined) return choices;
+  return name === 'alias' ? 'alias' : 'free';
+}
