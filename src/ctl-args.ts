@@ -155,7 +155,7 @@ function openParser(argv: readonly string[], version: string, output: Output): A
 }
 
 function formatOperand([name, { kind }]: [string, Operand]): string {
-  return kind === 'required' ? `<${name}>` : `[${name}]`;
+  return kind === 'required' ? `<${name}>` : kind === 'many' ? `[${name}..]` : `[${name}]`;
 }
 
 function formatExamples({ name, examples }: CtlCommand): [string, string][] {
@@ -181,10 +181,11 @@ function readArguments(command: CtlCommand, values: Readonly<Record<string, unkn
   // Words behind `--` escape yargs's strictness.
   const [, surplus] = Array.isArray(values['_']) ? values['_'] : [];
   if (surplus !== undefined) throw usage(`unknown argument ${surplus}`);
-  const args: Record<string, string | boolean | number | undefined> = {};
-  for (const name of Object.keys(command.operands)) {
+  const args: Record<string, CtlValues[string]> = {};
+  for (const [name, { kind }] of Object.entries(command.operands)) {
     const value = values[name];
-    args[name] = typeof value === 'string' ? value : undefined;
+    if (kind === 'many') args[name] = Array.isArray(value) ? value.map(String) : [];
+    else args[name] = typeof value === 'string' ? value : undefined;
   }
   for (const [name, { kind, preset }] of Object.entries(command.options)) {
     const value = values[name];

@@ -278,6 +278,7 @@ const REASONS = {
     sysexit: 78,
   },
   'demo-failed': { text: 'the demo failed: {what}', hint: 'its log follows', sysexit: 70 },
+  'mail-not-opened': { text: '{what}', hint: 'pine-rshctl log shows more', sysexit: 69 },
   'no-terminal': { text: '{what} needs a terminal', hint: '{remedy}', sysexit: 64 },
   'program-path-unusable': {
     text: '{path} cannot be rsh-path: Pine would not run it',

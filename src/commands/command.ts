@@ -13,9 +13,9 @@ export interface CtlContext {
   readonly output: Output;
 }
 
-/** A word after the command, in the order of declaration; an optional one may be left out. */
+/** A word after the command, in the order of declaration; an optional one may be left out, of `many` there may be any number. */
 export interface Operand {
-  readonly kind: 'required' | 'optional';
+  readonly kind: 'required' | 'optional' | 'many';
   readonly summary: string;
   /** The words it may be, for completions; the command itself says what is wrong with another. */
   readonly choices?: readonly string[];
@@ -30,7 +30,11 @@ export interface Option {
   readonly preset?: number;
 }
 
-type OperandValue<T extends Operand> = T['kind'] extends 'required' ? string : string | undefined;
+type OperandValue<T extends Operand> = T['kind'] extends 'required'
+  ? string
+  : T['kind'] extends 'many'
+    ? readonly string[]
+    : string | undefined;
 type OptionValue<T extends Option> = T['kind'] extends 'switch'
   ? boolean
   : T['kind'] extends 'count'
@@ -43,7 +47,7 @@ type CtlArguments<A extends Readonly<Record<string, Operand>>, O extends Readonl
 } & { readonly [K in keyof O]: OptionValue<O[K]> };
 
 /** The same without the types of one command's own arguments. */
-export type CtlValues = Readonly<Record<string, string | boolean | number | undefined>>;
+export type CtlValues = Readonly<Record<string, string | boolean | number | readonly string[] | undefined>>;
 
 interface Declaration<
   A extends Readonly<Record<string, Operand>>,

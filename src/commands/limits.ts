@@ -34,3 +34,18 @@ export const BROKER_END_MS = 2_000;
 
 /** How often the demo looks whether a broker is ready or gone. */
 export const BROKER_POLL_MS = 20;
+
+/** How long `doctor` waits for the resolver; Alpine would wait as long as it takes. */
+export const RESOLVE_MS = 5_000;
+
+/** What is shown of what came before a greeting, in characters: a few lines. */
+export const NOISE_SHOWN_MAX = 300;
+
+/** What a question to a mail host may take, such as where its imapd is. */
+export const REMOTE_ANSWER_MS = 5_000;
+
+/** And what its answer may be long, with all that login scripts print before it. */
+export const REMOTE_ANSWER_MAX = 64 * 1024;
+
+/** The least that Alpine takes for rsh-open-timeout, in seconds. */
+export const RSH_OPEN_MIN_SECONDS = 5;

@@ -21,8 +21,11 @@ export interface DialContext {
   readonly signal: AbortSignal;
   /** Asks a person; mail streams have none. */
   readonly prompt?: Prompt | undefined;
-  /** Called when a step is done, for the log: `tcp`, `kex`, `login`. */
-  readonly onStep?: (step: string) => void;
+  /**
+   * Called when a step is done: `tcp`, `kex` (with the algorithms agreed on), `key` (its label, before it is offered),
+   * `login`. The details are for people.
+   */
+  readonly onStep?: (step: string, detail?: string) => void;
 }
 
 /**

@@ -24,6 +24,8 @@ export interface ImapdOptions {
   readonly log: Log;
   /** The last words on stderr are needed for reasons, so the caller's sink is fed from here. */
   readonly onStderr: (chunk: Buffer) => void;
+  /** Takes what came before the greeting, or in its place. Untrusted. */
+  readonly onNoise?: (noise: Buffer) => void;
 }
 
 /**
@@ -101,8 +103,9 @@ function awaitGreeting(stream: RemoteStream, facts: WaitFacts): Promise<Buffer> 
   });
 }
 
-function logNoise({ alias, log }: WaitFacts, verdict: GreetingVerdict): void {
+function logNoise({ alias, log, onNoise }: WaitFacts, verdict: GreetingVerdict): void {
   if (verdict.kind === 'more' || verdict.noise.length === 0) return;
+  onNoise?.(verdict.noise);
   log.record('noise', {
     alias: alias.name,
     bytes: verdict.noise.length,

@@ -49,7 +49,10 @@ export class KeyOffer {
       const { identity, algorithm } = offer;
       // No server takes one key twice.
       if (identity === this.accepted) continue;
-      if (!this.#tried.includes(identity)) this.#tried.push(identity);
+      if (!this.#tried.includes(identity)) {
+        this.#tried.push(identity);
+        this.#login.onOffer?.(identity.label);
+      }
       this.#current = offer;
       this.#count += 1;
       return identity.method(algorithm, this.#login);

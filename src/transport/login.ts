@@ -31,7 +31,7 @@ export interface LoginOptions {
   readonly settings: Settings;
   readonly log: Log;
   readonly prompt: Prompt | undefined;
-  readonly onStep: ((step: string) => void) | undefined;
+  readonly onStep: ((step: string, detail?: string) => void) | undefined;
 }
 
 /**
@@ -56,6 +56,7 @@ export function login(options: LoginOptions): Promise<Connection> {
     client,
     attempt,
     onUnusable: (error) => identities.skip(error),
+    onOffer: (label) => onStep?.('key', label),
   });
   const prompted =
     prompt &&
@@ -110,13 +111,13 @@ export function login(options: LoginOptions): Promise<Connection> {
       route.close();
       markClosed(lost as Failure);
     });
-    client.on('handshake', () => {
+    client.on('handshake', (agreed) => {
       if (attempt.stage !== 'exchanging keys') return;
       stream.off('data', sniff);
       // Only now has the host proven that the key is its own.
       verifier.recordNewKey();
       attempt.stage = 'logging in';
-      onStep?.('kex');
+      onStep?.('kex', listAgreed(agreed));
     });
     client.on('ready', () => {
       attempt.signal.removeEventListener('abort', abort);
@@ -159,6 +160,11 @@ export function login(options: LoginOptions): Promise<Connection> {
       keepaliveInterval: 0,
     });
   });
+}
+
+/** Key exchange, host key, cipher and, unless the cipher has its own, MAC towards us. */
+function listAgreed({ kex, serverHostKey, sc }: ssh2.NegotiatedAlgorithms): string {
+  return [kex, serverHostKey, sc.cipher, sc.mac].filter((name) => name !== '').join(', ');
 }
 
 /** A key that cannot sign: ssh2 tells, and goes on with the next one. */

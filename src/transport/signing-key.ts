@@ -21,6 +21,8 @@ export interface LoginContext {
   readonly attempt: Attempt;
   /** Told why a key that the server would take cannot sign; the login goes on with the next one. */
   readonly onUnusable: (error: unknown) => void;
+  /** Told of each key, once, before it is offered. */
+  readonly onOffer?: (label: string) => void;
 }
 
 export interface Identity {

@@ -1,0 +1,81 @@
+/** Starting the imapd over a connection: what it is, what comes before its greeting, the greeting, a round trip. */
+import type { Alias } from '../../alias/alias.ts';
+import { toFailure } from '../../errors.ts';
+import { IMAPD_PLACES } from '../../imap/mail-stream.ts';
+import { PROBE_MS } from '../../limits.ts';
+import { openImapd } from '../../transport/imapd.ts';
+import type { Connection } from '../../transport/transport.ts';
+import { NOISE_SHOWN_MAX } from '../limits.ts';
+import { findRemoteProgram } from '../remote-program.ts';
+import { elapsed, type Finding, failed, passed, warned } from './finding.ts';
+import type { LoginContext } from './login.ts';
+
+/** Reports what works; the failure, if there is one, is returned and not reported. */
+export async function examineImapd(
+  connection: Connection,
+  alias: Alias,
+  { log, signal, report }: LoginContext,
+): Promise<Finding | undefined> {
+  const began = performance.now();
+  const noise = { stdout: '', stderr: '' };
+  try {
+    const { stream, greeting } = await openImapd(connection, alias, {
+      command: undefined,
+      signal,
+      log,
+      onStderr: (chunk) => {
+        noise.stderr = (noise.stderr + chunk.toString('latin1')).slice(0, NOISE_SHOWN_MAX);
+      },
+      onNoise: (bytes) => {
+        noise.stdout = bytes.toString('latin1', 0, NOISE_SHOWN_MAX);
+      },
+    });
+    const ms = elapsed(began);
+    // What an imapd says when it ends is no noise.
+    const before = { ...noise };
+    stream.stdin.end();
+    const answering = performance.now();
+    const alive = await connection.alive(PROBE_MS);
+    const tripMs = elapsed(answering);
+    report(passed('imapd', await describeImapd(connection, alias)));
+    stream.kill();
+    for (const finding of describeNoise(before)) report(finding);
+    const line = greeting.toString('latin1').trimEnd();
+    report(passed('greeting', line.replace(/\[CAPABILITY [^\]]*\]/, '[CAPABILITY ...]'), ms));
+    report(
+      alive
+        ? passed('round-trip', 'the connection answers', tripMs)
+        : warned('round-trip', `no answer within ${PROBE_MS / 1000} s`, 'check the network', tripMs),
+    );
+    return undefined;
+  } catch (thrown) {
+    for (const finding of describeNoise(noise)) report(finding);
+    const failure = toFailure(thrown);
+    const check = /^imapd-(?:not-preauth|bye|noise|silent)$/.test(failure.code) ? 'greeting' : 'imapd';
+    return failed(check, failure, elapsed(began));
+  }
+}
+
+/** Where a key may run one command only, nothing can be asked beside the imapd. */
+async function describeImapd(connection: Connection, alias: Alias): Promise<string> {
+  if (alias.imapd !== 'auto') return alias.imapd;
+  const found = await findRemoteProgram(connection, IMAPD_PLACES);
+  return found === undefined ? 'found by IMAPD=auto' : `IMAPD=auto found ${found}`;
+}
+
+function describeNoise({ stdout, stderr }: { readonly stdout: string; readonly stderr: string }): Finding[] {
+  const kinds = [
+    ['standard output', stdout],
+    ['standard error', stderr],
+  ] as const;
+  const found = kinds.flatMap(([where, text]) => {
+    if (text.trim() === '') return [];
+    const hint = 'pine-rsh keeps it out of the mail; a plain ssh would not: silence the login scripts there';
+    const lines = text
+      .trim()
+      .split(/\s*[\r\n]+/)
+      .join(' | ');
+    return [warned('noise', `before the greeting, on ${where}: ${lines}`, hint)];
+  });
+  return found.length > 0 ? found : [passed('noise', 'nothing was printed before the greeting')];
+}
