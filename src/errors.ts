@@ -261,6 +261,53 @@ const REASONS = {
     sysexit: 75,
   },
 
+  // ---- sending mail -------------------------------------------------------------------------------------------
+  'mail-damaged': {
+    text: 'message {id} is damaged',
+    hint: 'what is left of it is in {file}',
+    sysexit: 70,
+  },
+  'mail-missing': {
+    text: 'no message {id} in the queue',
+    hint: 'pine-rshctl queue list shows them',
+    sysexit: 64,
+  },
+  'mail-not-kept': {
+    text: 'cannot store the message in {dir} ({why})',
+    hint: 'nothing was sent; make room or mend the folder, then send it again',
+    sysexit: 75,
+  },
+  'mail-not-run': {
+    text: '{host} did not run what stores a message ({how}){said}',
+    hint: 'check the forced command of the key and the login scripts there; nothing was delivered',
+    sysexit: 78,
+  },
+  'mail-unknown': {
+    text: 'the message may or may not have been sent by {host} ({why})',
+    hint: 'find out before you send it again',
+    sysexit: 69,
+  },
+  'mail-unread': {
+    text: 'the message could not be read from standard input ({why})',
+    hint: 'nothing was sent',
+    sysexit: 75,
+  },
+  'mail-unsent': {
+    text: 'the message did not get through to {host} ({why})',
+    hint: 'nothing was delivered; send it again',
+    sysexit: 75,
+  },
+  'sendmail-missing': {
+    text: 'no sendmail found on {host} ({command})',
+    hint: 'set SENDMAIL to its path there',
+    sysexit: 78,
+  },
+  'sendmail-silent': {
+    text: 'sendmail on {host} ended with status {status} and without a word',
+    hint: 'the log of the mail system there may tell why',
+    sysexit: 69,
+  },
+
   // ---- commands for people ------------------------------------------------------------------------------------
   'alpine-missing': {
     text: 'alpine is not installed',

@@ -209,3 +209,21 @@ export const ASKPASS_POLL_MS = 50;
 
 /** So many looks for a program that has asked and is about to read the answer: it takes a few milliseconds. */
 export const ASKPASS_POLLS = 40;
+
+/** After so much of a message the peer must answer: an answer within MAIL_STALL_MS then means 4 KiB a second. */
+export const MAIL_PROGRESS_BYTES = 256 * 1024;
+
+/** No byte of a message went through, or no sign of life came, for so long: Alpine itself would wait for ever. */
+export const MAIL_STALL_MS = 60_000;
+
+/** A sendmail that delivers at once may be kept waiting by the next server; 5 minutes is SMTP's usual step. */
+export const MAIL_ANSWER_MS = 5 * 60_000;
+
+/** The note in a kept message's head. */
+export const MAIL_NOTE_MAX = 400;
+
+/** The head of a kept message, all its recipients included. */
+export const MAIL_HEAD_MAX = 256 * 1024;
+
+/** A message that is still being read after this long has lost its reader. */
+export const MAIL_STALE_MS = 24 * 60 * 60_000;

@@ -16,6 +16,10 @@ async function main(): Promise<number> {
     const { runBroker } = await import('./broker/run.ts');
     return runBroker();
   }
+  if (args[0] === '--flush' && args[1] !== undefined && args.length === 2) {
+    const { runFlusher } = await import('./mail/run-flusher.ts');
+    return runFlusher(args[1]);
+  }
   const { runSession } = await import('./session.ts');
   return runSession(args, readSettings);
 }

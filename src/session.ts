@@ -5,6 +5,7 @@
  * The heavy rooms (transport, pipe) are loaded only when an alias is found: a host that is not ours must be declined
  * within milliseconds.
  */
+import type { Readable } from 'node:stream';
 import type { Alias } from './alias/alias.ts';
 import { lookupAlias } from './alias/lookup.ts';
 import { type Invocation, parseArgv } from './argv.ts';
@@ -12,6 +13,7 @@ import { EXIT_FAILURE, Failure, toFailure } from './errors.ts';
 import { classifySession, isMailStream, looksLikeMailStream, type SessionKind } from './imap/mail-stream.ts';
 import { EARLY_BYTE_MS, SIGNAL_STATUS_BASE } from './limits.ts';
 import { Log, say, writeAll } from './log.ts';
+import { looksLikeSendmail, sendmailArguments } from './mail/sendmail-words.ts';
 import { type Descriptors, inspectDescriptors } from './pipe/descriptors.ts';
 import type { PumpResult } from './pipe/pump.ts';
 import type { ReachedSession } from './reach.ts';
@@ -26,8 +28,16 @@ import { USAGE, versionText } from './usage.ts';
  */
 export async function runSession(args: readonly string[], readSettings: () => Settings): Promise<number> {
   const descriptors = inspectDescriptors();
-  const gone = listenForSignals();
+  const signals = new Signals();
+  // A message in flight is not ended by what ends the mail client. Alpine ignores these signals and so would we, but
+  // both runtimes set them back to their defaults when they start.
+  const mailer = looksLikeSendmail(args) && !looksLikeMailStream(args);
+  if (mailer && !descriptors.terminal) signals.ignore('SIGHUP', 'SIGINT', 'SIGQUIT');
+  else signals.obey('SIGHUP', 'SIGINT');
+  signals.obey('SIGTERM');
+  const gone = signals.gone;
   const answer = new Answer(descriptors, gone);
+  answer.mailer = mailer;
   // Bun ends the process for a rejection that nobody handles without asking the handlers of uncaught exceptions.
   for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
     process.on(event, (thrown) => {
@@ -45,12 +55,16 @@ export async function runSession(args: readonly string[], readSettings: () => Se
     if (parsed.kind === 'version') return print(`${versionText('pine-rsh')}\n`);
     const log = new Log(settings.stateDir, parsed.invocation.verbosity);
     answer.log = log;
-    return await runInvocation(parsed.invocation, { args, settings, log, descriptors, answer, gone });
+    const mailArguments = answer.mail ? undefined : asSendmail(parsed.invocation);
+    answer.mailer = mailArguments !== undefined;
+    if (mailer && !answer.mailer) signals.obey('SIGHUP', 'SIGINT');
+    const run = { args, settings, log, descriptors, answer, gone };
+    return await runInvocation(parsed.invocation, mailArguments, run);
   } catch (error) {
     if (!gone.aborted || error !== gone.reason) return answer.fail(error);
     const signal = String(gone.reason);
     const status = await answer.fail(new Failure('interrupted', { signal }));
-    return answer.mail ? status : SIGNAL_STATUS_BASE + signalNumber(signal);
+    return answer.mail || answer.mailer ? status : SIGNAL_STATUS_BASE + signalNumber(signal);
   }
 }
 
@@ -64,7 +78,16 @@ interface Run {
   readonly gone: AbortSignal;
 }
 
-async function runInvocation(invocation: Invocation, run: Run): Promise<number> {
+/** sendmail's arguments if that is what is asked for. */
+function asSendmail({ words, subsystem, forward, printAlias }: Invocation): readonly string[] | undefined {
+  return subsystem || forward !== undefined || printAlias ? undefined : sendmailArguments(words);
+}
+
+async function runInvocation(
+  invocation: Invocation,
+  mailArguments: readonly string[] | undefined,
+  run: Run,
+): Promise<number> {
   const { args, settings, log, descriptors, answer, gone } = run;
   answer.name = invocation.host;
   answer.mail ||=
@@ -81,6 +104,19 @@ async function runInvocation(invocation: Invocation, run: Run): Promise<number> 
   answer.alias = alias;
   if (invocation.printAlias) return print(formatAlias(alias));
   const session = classifySession(invocation, args, descriptors, alias.imapd);
+  if (mailArguments !== undefined) {
+    const { submitMail } = await import('./mail/submission.ts');
+    answer.inputTaken = true;
+    return submitMail({
+      invocation,
+      args: mailArguments,
+      alias,
+      settings,
+      log,
+      input: process.stdin,
+      signal: gone,
+    });
+  }
   answer.mail = session.kind === 'mail';
   if (answer.mail && descriptors.terminal) {
     throw new Failure('no-command-on-terminal', { host: invocation.host });
@@ -88,6 +124,12 @@ async function runInvocation(invocation: Invocation, run: Run): Promise<number> 
 
   answer.startEarlyByte();
   const opened = await openSession(invocation, alias, session, run);
+  if (alias.queue) {
+    // The host can be reached: now is the time for what waits for it.
+    void import('./mail/flusher-process.ts').then(({ sendWaitingMail }) =>
+      sendWaitingMail(alias.name, settings),
+    );
+  }
   const { pump } = await import('./pipe/pump.ts');
   const result = await pump(
     opened,
@@ -115,6 +157,9 @@ function declineUnmanaged(
   { descriptors, answer }: Run,
 ): number {
   if (deny && answer.mail) throw new Failure('unmanaged-denied', { host: invocation.host, file });
+  if (answer.mailer) {
+    throw new Failure('alias-missing', { host: invocation.host, remedy: `create ${file}` });
+  }
   if (!answer.mail || !descriptors.sharedOutput) {
     const remedy = `create ${file}, or see pine-rshctl list`;
     const failure = new Failure('alias-missing', { host: invocation.host, remedy });
@@ -201,19 +246,40 @@ function formatAlias(alias: Alias): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** SIGTERM, SIGHUP and SIGINT end the session, the remote command included. */
-function listenForSignals(): AbortSignal {
-  const controller = new AbortController();
-  for (const name of ['SIGTERM', 'SIGHUP', 'SIGINT'] as const) {
-    process.on(name, () => controller.abort(name));
+/** What signals to us do: end the session, the remote command included, or nothing. */
+class Signals {
+  readonly #controller = new AbortController();
+
+  /** Aborted by the first that is obeyed; its reason is the signal's name. */
+  get gone(): AbortSignal {
+    return this.#controller.signal;
   }
-  return controller.signal;
+
+  obey(...names: readonly NodeJS.Signals[]): void {
+    for (const name of names) process.on(name, () => this.#controller.abort(name));
+  }
+
+  ignore(...names: readonly NodeJS.Signals[]): void {
+    for (const name of names) process.on(name, () => {});
+  }
+}
+
+/** Alpine gives no reason for a message that was not read to its end. */
+function drain(input: Readable): Promise<void> {
+  return new Promise((resolve) => {
+    for (const event of ['end', 'error', 'close']) input.once(event, () => resolve());
+    input.resume();
+  });
 }
 
 /** How the caller is answered: knows what was written to it so far, and in which language to refuse. */
 class Answer {
   /** True once the caller is known, or assumed, to speak IMAP. */
   mail = false;
+  /** We are, or may be, a sendmail: the caller wants its message read, and a status of sysexits.h. */
+  mailer = false;
+  /** Somebody else reads that message. */
+  inputTaken = false;
   name = '';
   alias: Alias | undefined;
   /** Undefined until it is known where the log is. */
@@ -264,6 +330,7 @@ class Answer {
       text: failure.message,
       stack: failure.code === 'internal' && thrown instanceof Error ? thrown.stack : undefined,
     });
+    if (this.mailer && !this.inputTaken) await drain(process.stdin);
     const person = !this.mail || !this.#descriptors.sharedOutput || this.#descriptors.terminal;
     const { refusalText, refuse } = await import('./imap/refusal.ts');
     const text = refusalText(name, failure);
@@ -275,7 +342,7 @@ class Answer {
       this.#gone.addEventListener('abort', () => process.stdin.destroy(), { once: true });
       await refuse(text, { input: process.stdin, output: process.stdout }, this.#earlyBytes);
     }
-    return EXIT_FAILURE;
+    return this.mailer ? failure.sysexit : EXIT_FAILURE;
   }
 
   /** FALLBACK=allow: end without a word, and Pine tries TCP. What is not known is denied. */

@@ -62,21 +62,39 @@ export interface Relay {
   /** From now on nothing gets through, in either direction, and nobody is told. */
   stall(): void;
   resume(): void;
+  /** The next line breaks after so many bytes in one direction; both ends see it closed. */
+  cutAfter(bytes: number, direction: 'up' | 'down'): void;
+  /** Bytes that the last line carried. */
+  carried(direction: 'up' | 'down'): number;
 }
 
 /** A line to a server: TCP to `to` on loopback by way of another port. */
 export async function openRelay(scope: Scope, to: number, port = 0): Promise<Relay> {
   const sockets = new Set<Socket>();
   let stalled = false;
+  let limits = { up: Number.POSITIVE_INFINITY, down: Number.POSITIVE_INFINITY };
+  let carried = { up: 0, down: 0 };
   const server = createServer({ allowHalfOpen: true }, (near) => {
     const far = connect({ port: to, host: LOOPBACK, allowHalfOpen: true });
-    for (const [from, into] of [
-      [near, far],
-      [far, near],
+    const mine = { up: 0, down: 0 };
+    carried = mine;
+    const bounds = limits;
+    for (const [from, into, direction] of [
+      [near, far, 'up'],
+      [far, near, 'down'],
     ] as const) {
       sockets.add(from);
       from.setNoDelay(true);
-      from.on('data', (data) => into.write(data));
+      from.on('data', (data) => {
+        const part = data.subarray(0, bounds[direction] - mine[direction]);
+        mine[direction] += part.length;
+        into.write(part);
+        if (part.length === data.length) return;
+        // Not destroyed: what was let through must arrive.
+        from.pause();
+        near.end();
+        far.end();
+      });
       from.on('end', () => into.end());
       from.on('error', () => into.destroy());
       from.on('close', () => sockets.delete(from));
@@ -101,6 +119,10 @@ export async function openRelay(scope: Scope, to: number, port = 0): Promise<Rel
       stalled = false;
       for (const socket of sockets) socket.resume();
     },
+    cutAfter: (bytes, direction) => {
+      limits = { up: Number.POSITIVE_INFINITY, down: Number.POSITIVE_INFINITY, [direction]: bytes };
+    },
+    carried: (direction) => carried[direction],
   };
 }
 
