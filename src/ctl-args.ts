@@ -10,6 +10,7 @@ import { declareCompletion } from './commands/completion.ts';
 import { connectCommand } from './commands/connect.ts';
 import { demoCommand } from './commands/demo.ts';
 import { doctorCommand } from './commands/doctor.ts';
+import { forwardCommand } from './commands/forward.ts';
 import { COLUMNS_MAX } from './commands/limits.ts';
 import { listCommand } from './commands/list.ts';
 import { logCommand } from './commands/log.ts';
@@ -32,6 +33,7 @@ export const COMMANDS: readonly CtlCommand[] = [
   doctorCommand,
   trustCommand,
   connectCommand,
+  forwardCommand,
   statusCommand,
   stopCommand,
   logCommand,
@@ -117,7 +119,7 @@ function parseArguments(argv: readonly string[], version: string, output: Output
   }
   parser.parse([...argv], {}, (_error, _values, help) => {
     // Types in brackets tell people nothing.
-    text = help.replace(/(?:\s*\[(?:boolean|string|required)\])+$/gm, '');
+    text = help.replace(/(?:\s*\[(?:boolean|string|array|required|default: \[\])\])+$/gm, '');
   });
   if (parsed !== undefined) return parsed;
   if (text !== '') return text;
@@ -143,7 +145,6 @@ function openParser(argv: readonly string[], version: string, output: Output): A
         'boolean-negation': false,
         'camel-case-expansion': false,
         'dot-notation': false,
-        'duplicate-arguments-array': false,
         'parse-numbers': false,
         'parse-positional-numbers': false,
       })
@@ -154,8 +155,11 @@ function openParser(argv: readonly string[], version: string, output: Output): A
   );
 }
 
+/** How yargs, and usage lines, write an operand. */
+const FORMATS = { required: '<NAME>', optional: '[NAME]', many: '[NAME..]', several: '<NAME..>' } as const;
+
 function formatOperand([name, { kind }]: [string, Operand]): string {
-  return kind === 'required' ? `<${name}>` : kind === 'many' ? `[${name}..]` : `[${name}]`;
+  return FORMATS[kind].replace('NAME', name);
 }
 
 function formatExamples({ name, examples }: CtlCommand): [string, string][] {
@@ -184,11 +188,13 @@ function readArguments(command: CtlCommand, values: Readonly<Record<string, unkn
   const args: Record<string, CtlValues[string]> = {};
   for (const [name, { kind }] of Object.entries(command.operands)) {
     const value = values[name];
-    if (kind === 'many') args[name] = Array.isArray(value) ? value.map(String) : [];
+    if (kind === 'many' || kind === 'several') args[name] = Array.isArray(value) ? value.map(String) : [];
     else args[name] = typeof value === 'string' ? value : undefined;
   }
   for (const [name, { kind, preset }] of Object.entries(command.options)) {
-    const value = values[name];
+    // yargs collects an option that is given twice; the last one counts.
+    const given = values[name];
+    const value: unknown = Array.isArray(given) ? given.at(-1) : given;
     if (kind === 'switch') args[name] = value === true;
     else if (kind === 'text') args[name] = typeof value === 'string' ? value : undefined;
     else args[name] = readCount(name, value, preset);

@@ -325,6 +325,17 @@ const REASONS = {
     sysexit: 78,
   },
   'demo-failed': { text: 'the demo failed: {what}', hint: 'its log follows', sysexit: 70 },
+  'forward-as-root': {
+    text: 'forward does not run as root: what root listens on looks like the mail server of this machine',
+    hint: 'run it as the user whose mail client connects',
+    sysexit: 77,
+  },
+  'forward-peers-unknown': {
+    text: 'this machine does not tell which user opens a connection',
+    hint: 'use a socket, /path/socket:HOST:PORT, or let in every local user with --any-local-user',
+    sysexit: 78,
+  },
+  'listen-failed': { text: 'cannot listen on {address}: {why}', hint: '{remedy}', sysexit: 75 },
   'mail-not-opened': { text: '{what}', hint: 'pine-rshctl log shows more', sysexit: 69 },
   'no-terminal': { text: '{what} needs a terminal', hint: '{remedy}', sysexit: 64 },
   'program-path-unusable': {

@@ -227,3 +227,17 @@ export const MAIL_HEAD_MAX = 256 * 1024;
 
 /** A message that is still being read after this long has lost its reader. */
 export const MAIL_STALE_MS = 24 * 60 * 60_000;
+/** Looks into the tables of sockets for one connection: they are no snapshot. */
+export const PEER_LOOKS = 3;
+
+/** Between two such looks. */
+export const PEER_LOOK_WAIT_MS = 20;
+
+/** A forwarded client may take so long to close its end once the server has closed. */
+export const FORWARD_LINGER_MS = 2_000;
+
+/** The text of a reply line of SMTP and NNTP: 512 with code, blank and CRLF (RFC 5321 4.5.3.1.5, RFC 3977 3.1). */
+export const FORWARD_REPLY_MAX = 506;
+
+/** What a running forward tells about itself; far more than it needs. */
+export const FORWARD_RECORD_MAX = 64 * 1024;

@@ -44,6 +44,7 @@ export class ServedSession {
   #served: Served | undefined;
   readonly #paused = new Set<RemoteStream['stdout']>();
   #untaken = 0;
+  #outputEnded = false;
   /** Takes the answers to the prompt that is open. */
   #onAnswers: ((answers: readonly string[] | undefined) => void) | undefined;
 
@@ -134,7 +135,7 @@ export class ServedSession {
         return;
       }
       this.#state = 'open';
-      this.#pipe(served, request.kind !== 'mail');
+      this.#pipe(served, request.kind);
     } catch (error) {
       this.#host.failed(error);
       this.#fail(toFailure(error));
@@ -177,7 +178,8 @@ export class ServedSession {
   }
 
   /** A mail stream's stderr is read where its greeting was awaited. */
-  #pipe({ stream, greeting, route, steps }: Served, ownStderr: boolean): void {
+  #pipe({ stream, greeting, route, steps }: Served, kind: OpenRequest['kind']): void {
+    const ownStderr = kind !== 'mail';
     this.#frames.control(FRAME.OPENED, { route, steps, greeting: greeting.toString('latin1') });
     const pass = (type: OutputType, from: RemoteStream['stdout']): void => {
       from.on('data', (chunk: Buffer) => this.#passOutput(type, chunk, from));
@@ -185,6 +187,8 @@ export class ServedSession {
       from.resume();
     };
     pass(FRAME.DATA, stream.stdout);
+    // A forwarded channel closes only after both ends have ended: the client has to hear that the far one did.
+    if (kind === 'forward') stream.stdout.once('end', () => this.#endOutput());
     const stderrEnded = ownStderr
       ? new Promise<void>((resolve) => {
           for (const event of ['end', 'close'] as const) stream.stderr.once(event, () => resolve());
@@ -213,7 +217,7 @@ export class ServedSession {
 
   #onExit(exit: RemoteExit): void {
     if (this.#state === 'over') return;
-    this.#frames.control(FRAME.EOF);
+    this.#endOutput();
     if (exit.kind === 'lost') this.#fail(exit.failure);
     else {
       this.#frames.control(
@@ -222,6 +226,12 @@ export class ServedSession {
       );
       this.#frames.end();
     }
+  }
+
+  #endOutput(): void {
+    if (this.#state === 'over' || this.#outputEnded) return;
+    this.#outputEnded = true;
+    this.#frames.control(FRAME.EOF);
   }
 
   #onStdin(payload: Buffer): void {

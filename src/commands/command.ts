@@ -13,9 +13,12 @@ export interface CtlContext {
   readonly output: Output;
 }
 
-/** A word after the command, in the order of declaration; an optional one may be left out, of `many` there may be any number. */
+/**
+ * A word after the command, in the order of declaration; an optional one may be left out. The last may be many: any
+ * number, or several, at least one.
+ */
 export interface Operand {
-  readonly kind: 'required' | 'optional' | 'many';
+  readonly kind: 'required' | 'optional' | 'many' | 'several';
   readonly summary: string;
   /** The words it may be, for completions; the command itself says what is wrong with another. */
   readonly choices?: readonly string[];
@@ -32,7 +35,7 @@ export interface Option {
 
 type OperandValue<T extends Operand> = T['kind'] extends 'required'
   ? string
-  : T['kind'] extends 'many'
+  : T['kind'] extends 'many' | 'several'
     ? readonly string[]
     : string | undefined;
 type OptionValue<T extends Option> = T['kind'] extends 'switch'

@@ -1,15 +1,16 @@
 /**
- * `pine-rshctl status`: the brokers that run, and what each of them holds.
+ * `pine-rshctl status`: the brokers that run, and what each of them holds; the forwards that run, and where they lead.
  */
+import { type ForwardRecord, formatForward, listForwards } from '../forward/record.ts';
 import type { Settings } from '../settings.ts';
-import { clipText, displayWidth, escapeForTerminal, padText } from '../terminal-text.ts';
+import { clipText, displayWidth, escapeForTerminal, padText, wrapText } from '../terminal-text.ts';
 import { declareCommand, JSON_OPTION } from './command.ts';
 import { findBrokers, printSilent, type RunningBroker } from './find-brokers.ts';
 import { indent, type Output, paint, printJson, printLines } from './output.ts';
 
 export const statusCommand = declareCommand({
   name: 'status',
-  summary: 'show the shared connections and their use',
+  summary: 'show the shared connections, the forwards and their use',
   operands: {},
   options: { json: JSON_OPTION },
   examples: [['', 'one line for each broker: a connection and the imapds kept ready on it']],
@@ -23,9 +24,13 @@ export async function runStatus(
   output: Output,
 ): Promise<number> {
   const { brokers, silent } = await findBrokers(settings);
-  if (options.json) printJson(output, { brokers: brokers.map(toJson) });
-  else if (brokers.length > 0) printLines(output, formatBrokers(brokers, output));
-  else if (silent.length === 0) printLines(output, ['no broker runs']);
+  const forwards = await listForwards(settings);
+  if (options.json) printJson(output, { brokers: brokers.map(toJson), forwards });
+  else {
+    if (brokers.length > 0) printLines(output, formatBrokers(brokers, output));
+    else if (silent.length === 0) printLines(output, ['no broker runs']);
+    printLines(output, formatForwards(forwards, output));
+  }
   printSilent(output, silent);
   return silent.length > 0 ? 1 : 0;
 }
@@ -65,6 +70,18 @@ export function formatBrokers(brokers: readonly RunningBroker[], output: Output)
     const cells = facts.map((cell, at) => padText(cell, widths[at + 1] ?? 0));
     return [
       `${paint(output, 'bold', name)}${padText('', (widths[0] ?? 0) - displayWidth(name))}${GAP}${cells.join(GAP)}`.trimEnd(),
+    ];
+  });
+}
+
+/** A head and a line for each place that is listened on. */
+function formatForwards(records: readonly ForwardRecord[], output: Output): string[] {
+  return records.flatMap(({ alias, pid, age_s, open, served, refused, forwards }) => {
+    const counts = `${formatCount(open, 'connection')} open, ${served} served, ${refused} refused`;
+    const head = `forward of ${alias}: ${counts}, ${formatAge(age_s)}, pid ${pid}`;
+    return [
+      ...wrapText(escapeForTerminal(head), output.columns),
+      ...forwards.flatMap((each) => indent(escapeForTerminal(formatForward(each)), output.columns)),
     ];
   });
 }

@@ -32,6 +32,7 @@ for (const words of [
   ['show', '--help'],
   ['trust', '-h'],
   ['connect', '-h'],
+  ['forward', '--help'],
   ['status', '--help'],
   ['stop', '--help'],
   ['log', '-h'],
@@ -63,6 +64,7 @@ test('the help lists every command', async (t) => {
     'pinerc [alias]',
     'trust <alias>',
     'connect <alias>',
+    'forward <alias> <forward..>',
     'status',
     'stop [alias]',
     'log',
@@ -98,6 +100,7 @@ for (const [words, problem] of [
   [['trust'], 'trust needs <alias>'],
   [['trust', 'work', '--yes'], 'unknown option --yes'],
   [['trust', 'work'], 'trust asks on a terminal; without one it needs --fingerprint'],
+  [['forward', 'work'], 'forward needs <alias> <forward..>'],
   [['stop'], 'stop needs <alias> or --all'],
   [['log', '-n', 'many'], '--lines is a whole number'],
   [['log', '-n', '-3'], '--lines is a whole number'],
@@ -131,6 +134,7 @@ test('options may stand before and after the alias, values behind a blank or =',
     ['log', '-n3'],
     ['log', '-n', '3'],
     ['log', '--lines=3'],
+    ['log', '-n', 'many', '-n', '3'],
   ]) {
     assert.equal((await runWords(t, words)).status, 0);
   }

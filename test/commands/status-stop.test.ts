@@ -47,11 +47,11 @@ test('status says that no broker runs', async (t) => {
   assert.deepEqual([output.text(), output.errors()], ['no broker runs\n', '']);
 });
 
-test('status --json has an empty list where no broker runs', async (t) => {
+test('status --json has empty lists where nothing runs', async (t) => {
   const { settings } = openHome(t);
   const output = captureOutput();
   assert.equal(await runStatus(settings, { json: true }, output), 0);
-  assert.deepEqual(JSON.parse(output.text()), { brokers: [] });
+  assert.deepEqual(JSON.parse(output.text()), { brokers: [], forwards: [] });
 });
 
 test('status tells of a broker that does not answer', async (t) => {

@@ -5,7 +5,7 @@
  * PINE_RSH_TEST_BIN names a folder with another `pine-rsh` and `pine-rshctl` to test in their place, such as an
  * installed package.
  */
-import { cpSync, existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -57,6 +57,8 @@ function findStandaloneFault(): string | false {
 function makeBundleTree(): string {
   const dir = mkdtempSync(join(realpathSync(tmpdir()), 'pine-rsh-bundle-'));
   process.once('exit', () => rmSync(dir, { recursive: true, force: true }));
+  // A test may run it as another user.
+  chmodSync(dir, 0o755);
   cpSync(join(ROOT, 'bin'), join(dir, 'bin'), { recursive: true });
   cpSync(join(ROOT, 'package.json'), join(dir, 'package.json'));
   mkdirSync(join(dir, 'dist'));
