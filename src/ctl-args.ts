@@ -17,6 +17,7 @@ import { logCommand } from './commands/log.ts';
 import { type Output, printProblem } from './commands/output.ts';
 import { pinercCommand } from './commands/pinerc.ts';
 import { openProcessOutput } from './commands/process-output.ts';
+import { queueCommand } from './commands/queue.ts';
 import { showCommand } from './commands/show.ts';
 import { statusCommand } from './commands/status.ts';
 import { stopCommand } from './commands/stop.ts';
@@ -36,6 +37,7 @@ export const COMMANDS: readonly CtlCommand[] = [
   forwardCommand,
   statusCommand,
   stopCommand,
+  queueCommand,
   logCommand,
   declareCompletion(() => COMMANDS),
   demoCommand,

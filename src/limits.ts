@@ -227,6 +227,7 @@ export const MAIL_HEAD_MAX = 256 * 1024;
 
 /** A message that is still being read after this long has lost its reader. */
 export const MAIL_STALE_MS = 24 * 60 * 60_000;
+
 /** Looks into the tables of sockets for one connection: they are no snapshot. */
 export const PEER_LOOKS = 3;
 
@@ -241,3 +242,12 @@ export const FORWARD_REPLY_MAX = 506;
 
 /** What a running forward tells about itself; far more than it needs. */
 export const FORWARD_RECORD_MAX = 64 * 1024;
+
+/** Of a message, what is searched for the names of its reader and its subject. */
+export const MAIL_HEADER_MAX = 64 * 1024;
+
+/** Between two looks whether another process has sent what waits. */
+export const QUEUE_LOCK_POLL_MS = 100;
+
+/** A background sender that finds another one at work: that one may just be about to leave without seeing our mail. */
+export const QUEUE_LEAVE_MS = 1_000;

@@ -17,6 +17,7 @@ import { examineLogin, type LoginContext } from './doctor/login.ts';
 import { examineName } from './doctor/name.ts';
 import { examineOpening } from './doctor/opening.ts';
 import { examinePinerc } from './doctor/pinerc.ts';
+import { examineQueue } from './doctor/queue.ts';
 import { formatFinding } from './doctor/report.ts';
 import { findAlias } from './find-alias.ts';
 import { findBrokers } from './find-brokers.ts';
@@ -122,6 +123,7 @@ async function examine(word: string, { settings, options, signal, report }: Exam
   const opened = openings[0]?.mark === 'ok';
   if (failure !== undefined) report(opened ? { ...failure, mark: 'warning' } : failure);
   if (failure === undefined || opened) for (const finding of openings) report(finding);
+  for (const finding of examineQueue(alias, settings)) report(finding);
   const file = options.pinerc === undefined ? `${settings.home}/.pinerc` : resolve(options.pinerc);
   for (const finding of examinePinerc(host, alias, { settings, programPath, file })) report(finding);
 }

@@ -18,7 +18,7 @@ import { findRevocation, type HostNames, nameHost } from '../transport/known-hos
 import { replaceHostKeys } from '../transport/known-hosts-editor.ts';
 import { recordHostKeys } from '../transport/known-hosts-writer.ts';
 import { type Output, paint, printLines } from './output.ts';
-import { formatCount } from './status.ts';
+import { formatCount } from './quantity.ts';
 import type { Ask } from './terminal-question.ts';
 
 export interface DialogueOptions {

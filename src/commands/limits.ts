@@ -49,3 +49,9 @@ export const REMOTE_ANSWER_MAX = 64 * 1024;
 
 /** The least that Alpine takes for rsh-open-timeout, in seconds. */
 export const RSH_OPEN_MIN_SECONDS = 5;
+
+/** So much of a message is read at once when it is shown. */
+export const MAIL_PIECE = 64 * 1024;
+
+/** How long `queue flush` waits for another process that sends the same mail. */
+export const QUEUE_WAIT_MS = 10_000;

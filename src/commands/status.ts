@@ -7,6 +7,8 @@ import { clipText, displayWidth, escapeForTerminal, padText, wrapText } from '..
 import { declareCommand, JSON_OPTION } from './command.ts';
 import { findBrokers, printSilent, type RunningBroker } from './find-brokers.ts';
 import { indent, type Output, paint, printJson, printLines } from './output.ts';
+import { formatAge, formatBytes, formatCount } from './quantity.ts';
+import { countMail, describeMail } from './waiting-mail.ts';
 
 export const statusCommand = declareCommand({
   name: 'status',
@@ -25,11 +27,16 @@ export async function runStatus(
 ): Promise<number> {
   const { brokers, silent } = await findBrokers(settings);
   const forwards = await listForwards(settings);
-  if (options.json) printJson(output, { brokers: brokers.map(toJson), forwards });
+  const mail = countMail(settings);
+  if (options.json) printJson(output, { brokers: brokers.map(toJson), forwards, mail });
   else {
     if (brokers.length > 0) printLines(output, formatBrokers(brokers, output));
     else if (silent.length === 0) printLines(output, ['no broker runs']);
     printLines(output, formatForwards(forwards, output));
+    const unsent = describeMail(mail);
+    if (unsent !== undefined) {
+      printLines(output, wrapText(`${unsent}; see pine-rshctl queue list`, output.columns));
+    }
   }
   printSilent(output, silent);
   return silent.length > 0 ? 1 : 0;
@@ -84,43 +91,4 @@ function formatForwards(records: readonly ForwardRecord[], output: Output): stri
       ...forwards.flatMap((each) => indent(escapeForTerminal(formatForward(each)), output.columns)),
     ];
   });
-}
-
-export function formatCount(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
-}
-
-const BYTE_UNITS = ['KiB', 'MiB', 'GiB', 'TiB'] as const;
-const KIB = 1024;
-
-/** `0 B`, `1.5 MiB`. */
-function formatBytes(bytes: number): string {
-  if (bytes < KIB) return `${bytes} B`;
-  let value = bytes;
-  let unit: string = BYTE_UNITS[0];
-  for (const next of BYTE_UNITS) {
-    value /= KIB;
-    unit = next;
-    if (value < KIB) break;
-  }
-  return `${value.toFixed(1)} ${unit}`;
-}
-
-/** The larger units of an age; each holds so many of the one before. */
-const AGE_UNITS = [
-  ['min', 60],
-  ['h', 60],
-  ['d', 24],
-] as const;
-
-/** `42 s`, `3 min`, `5 h`, `2 d`, always rounded down. */
-function formatAge(seconds: number): string {
-  let value = seconds;
-  let unit = 's';
-  for (const [next, count] of AGE_UNITS) {
-    if (value < count) break;
-    value = Math.floor(value / count);
-    unit = next;
-  }
-  return `${value} ${unit}`;
 }

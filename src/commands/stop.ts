@@ -9,7 +9,7 @@ import { endBrokers } from './end-brokers.ts';
 import { findAlias } from './find-alias.ts';
 import { findBrokers, printSilent, type RunningBroker } from './find-brokers.ts';
 import { type Output, printLines } from './output.ts';
-import { formatCount } from './status.ts';
+import { formatCount } from './quantity.ts';
 
 export const stopCommand = declareCommand({
   name: 'stop',

@@ -31,6 +31,8 @@ export interface FlushOptions {
   readonly settings: Settings;
   readonly signal: AbortSignal;
   readonly onMail: (mail: FlushedMail) => void;
+  /** How long to wait for another process that is at it. */
+  readonly waitMs: number;
 }
 
 /**
@@ -44,7 +46,7 @@ export async function flushQueue(alias: string, options: FlushOptions): Promise<
   // Not found through a link, and not ours to make: where there is no folder nothing waits.
   if (folder.list(alias).length === 0) return true;
   for (;;) {
-    const release = await lockQueue(folder, alias, options.settings.uid);
+    const release = await lockQueue(folder, alias, options.settings.uid, options.waitMs);
     if (release === undefined) return false;
     let allSent: boolean;
     try {

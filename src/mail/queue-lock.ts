@@ -5,22 +5,38 @@
 
 import { rmSync } from 'node:fs';
 import { chdir, cwd } from 'node:process';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { listenBroker, ownsSocket } from '../broker/socket.ts';
+import { errnoOf } from '../errors.ts';
 import { shortHash } from '../hash.ts';
+import { QUEUE_LOCK_POLL_MS } from '../limits.ts';
 import { MACHINE, type QueueFolder } from './queue-folder.ts';
 
-/** Takes the lock; gives what releases it, or undefined while another process has it. */
+/** Takes the lock; gives what releases it, or undefined if another process has it for longer than `waitMs`. */
 export async function lockQueue(
   folder: QueueFolder,
   alias: string,
   uid: number,
+  waitMs: number,
 ): Promise<(() => void) | undefined> {
+  for (const end = performance.now() + waitMs; ; await sleep(QUEUE_LOCK_POLL_MS)) {
+    const release = await tryLock(folder, alias, uid);
+    if (release !== undefined || performance.now() >= end) return release;
+  }
+}
+
+async function tryLock(folder: QueueFolder, alias: string, uid: number): Promise<(() => void) | undefined> {
   // A socket's path must be short, and a home's may be long: so the name is a relative one.
   const before = cwd();
   chdir(folder.path);
   try {
     const name = `lock.${MACHINE}.${shortHash(alias, 8)}`;
-    const listener = await listenBroker(name, uid, (socket) => socket.destroy());
+    const listener = await listenBroker(name, uid, (socket) => {
+      socket.on('error', () => {});
+      // Who asks whether we live goes away by himself.
+      socket.on('end', () => socket.end());
+      socket.resume();
+    });
     if (listener === undefined) return undefined;
     return () => {
       chdir(folder.path);
@@ -28,6 +44,10 @@ export async function lockQueue(
       listener.server.close();
       chdir(before);
     };
+  } catch (error) {
+    // Its holder left while we asked whether he lives.
+    if (errnoOf(error) === 'ECONNRESET') return undefined;
+    throw folder.explain(error);
   } finally {
     chdir(before);
   }

@@ -1,5 +1,6 @@
 /** `pine-rsh --flush ALIAS`: sends waiting mail in a process of its own. */
 import { toFailure } from '../errors.ts';
+import { QUEUE_LEAVE_MS } from '../limits.ts';
 import { Log } from '../log.ts';
 import { readSettings } from '../settings.ts';
 import { flushQueue } from './flush.ts';
@@ -13,7 +14,7 @@ export async function runFlusher(alias: string): Promise<number> {
   const ended = new AbortController();
   process.on('SIGTERM', () => ended.abort('SIGTERM'));
   try {
-    await flushQueue(alias, { settings, signal: ended.signal, onMail: () => {} });
+    await flushQueue(alias, { settings, signal: ended.signal, onMail: () => {}, waitMs: QUEUE_LEAVE_MS });
     return 0;
   } catch (error) {
     const { message } = toFailure(error);

@@ -179,6 +179,8 @@ function openSpool(folder: QueueFolder, envelope: Envelope, keepFor: string | un
             fsyncSync(fd);
             kept = folder.move(entry, 'wait') !== undefined;
           } catch (error) {
+            // Whoever is told that it was not kept sends it again.
+            rmSync(folder.file({ ...entry, state: 'wait' }), { force: true });
             throw folder.explain(error);
           }
           if (!kept)

@@ -35,6 +35,7 @@ for (const words of [
   ['forward', '--help'],
   ['status', '--help'],
   ['stop', '--help'],
+  ['queue', '--help'],
   ['log', '-h'],
   ['demo', '--help'],
 ]) {
@@ -67,6 +68,7 @@ test('the help lists every command', async (t) => {
     'forward <alias> <forward..>',
     'status',
     'stop [alias]',
+    'queue <action> [what]',
     'log',
     'demo',
   ]) {

@@ -51,7 +51,7 @@ test('status --json has empty lists where nothing runs', async (t) => {
   const { settings } = openHome(t);
   const output = captureOutput();
   assert.equal(await runStatus(settings, { json: true }, output), 0);
-  assert.deepEqual(JSON.parse(output.text()), { brokers: [], forwards: [] });
+  assert.deepEqual(JSON.parse(output.text()), { brokers: [], forwards: [], mail: { waiting: 0, held: 0 } });
 });
 
 test('status tells of a broker that does not answer', async (t) => {

@@ -17,6 +17,7 @@ export type Check =
   | 'open'
   | 'warm'
   | 'sendmail'
+  | 'queue'
   | 'pinerc';
 
 /** One step. A warning does not keep mail from opening. */

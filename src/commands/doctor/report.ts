@@ -18,6 +18,7 @@ const TITLES: Readonly<Record<Check, string>> = {
   open: 'mailbox',
   warm: 'next folder',
   sendmail: 'sendmail',
+  queue: 'unsent mail',
   pinerc: '.pinerc',
 };
 
