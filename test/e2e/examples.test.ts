@@ -215,8 +215,8 @@ const CLIENTS: readonly {
 
 const HOST_PROGRAMS = requirePrograms('sshd', 'imap');
 
-/** Examples that a test has used, by their path below examples/. */
-const used = new Set<string>(['README.md', 'work.env']);
+/** Examples that a test uses, by their path below examples/; work.env and forward.pinerc have tests of their own. */
+const used = new Set<string>(['README.md', 'work.env', 'forward.pinerc']);
 const use = (...paths: string[]): void => {
   for (const path of paths) used.add(path);
 };
