@@ -1,6 +1,6 @@
 /** Who runs this process, by the password database. */
 import { readFileSync } from 'node:fs';
-import { userInfo } from 'node:os';
+import { createRequire } from 'node:module';
 
 export interface Account {
   readonly uid: number;
@@ -14,16 +14,17 @@ export interface Account {
  * (LDAP) is asked for through it all the same, where Node asks the system.
  */
 export function readAccount(passwdFile = '/etc/passwd'): Account {
-  const info = userInfo();
+  const uid = process.getuid?.();
   try {
     for (const line of readFileSync(passwdFile, 'utf8').split('\n')) {
-      const [name, , uid, , , home] = line.split(':');
-      if (uid === String(info.uid) && name !== undefined && home !== undefined) {
-        return { uid: info.uid, name, home };
-      }
+      const [name, , number, , , home] = line.split(':');
+      if (number === String(uid) && name !== undefined && home !== undefined)
+        return { uid: Number(uid), name, home };
     }
   } catch {
     // No such file: another system's database.
   }
+  const { userInfo } = createRequire(import.meta.url)('node:os') as typeof import('node:os');
+  const info = userInfo();
   return { uid: info.uid, name: info.username, home: info.homedir };
 }

@@ -18,7 +18,6 @@ import { type Descriptors, inspectDescriptors } from './pipe/descriptors.ts';
 import type { PumpResult } from './pipe/pump.ts';
 import type { ReachedSession } from './reach.ts';
 import type { Settings } from './settings.ts';
-import { signalNumber } from './signals.ts';
 import { USAGE, versionText } from './usage.ts';
 
 /**
@@ -64,7 +63,7 @@ export async function runSession(args: readonly string[], readSettings: () => Se
     if (!gone.aborted || error !== gone.reason) return answer.fail(error);
     const signal = String(gone.reason);
     const status = await answer.fail(new Failure('interrupted', { signal }));
-    return answer.mail || answer.mailer ? status : SIGNAL_STATUS_BASE + signalNumber(signal);
+    return answer.mail || answer.mailer ? status : signalStatus(signal);
   }
 }
 
@@ -142,7 +141,7 @@ async function runInvocation(
       signal: gone,
     },
   );
-  const status = exitStatus(result, gone);
+  const status = await exitStatus(result, gone);
   logSession(log, alias, session, opened, result, status);
   if (result.end.kind === 'lost' && (!answer.mail || !descriptors.sharedOutput)) {
     say(`${alias.name}: ${result.end.failure.message}; ${result.end.failure.hint}`);
@@ -193,11 +192,16 @@ async function openSession(
   });
 }
 
-function exitStatus({ end }: PumpResult, gone: AbortSignal): number {
+async function exitStatus({ end }: PumpResult, gone: AbortSignal): Promise<number> {
   if (end.kind === 'status') return end.status;
-  if (end.kind === 'signal') return SIGNAL_STATUS_BASE + signalNumber(end.signal);
-  if (end.kind === 'interrupted') return SIGNAL_STATUS_BASE + signalNumber(String(gone.reason));
+  if (end.kind === 'signal') return signalStatus(end.signal);
+  if (end.kind === 'interrupted') return signalStatus(String(gone.reason));
   return EXIT_FAILURE;
+}
+
+async function signalStatus(name: string): Promise<number> {
+  const { signalNumber } = await import('./signals.ts');
+  return SIGNAL_STATUS_BASE + signalNumber(name);
 }
 
 function logSession(
