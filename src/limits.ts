@@ -251,3 +251,12 @@ export const QUEUE_LOCK_POLL_MS = 100;
 
 /** A background sender that finds another one at work: that one may just be about to leave without seeing our mail. */
 export const QUEUE_LEAVE_MS = 1_000;
+
+/** Bytes that a channel's window may grow by: with ssh2's own 2 MiB it fills 1 Gbit/s at 140 ms. */
+export const WINDOW_GROWN = 14 * 1024 * 1024;
+
+/** The same for all channels of a process together: what stalled readers may hold back. */
+export const WINDOW_GROWN_ALL = 56 * 1024 * 1024;
+
+/** A line shorter than this (milliseconds there and back) is filled by ssh2's own window. */
+export const WINDOW_ROUND_TRIP_MS = 10;

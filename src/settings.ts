@@ -23,6 +23,8 @@ export interface Settings {
   readonly askpass: string | undefined;
   readonly path: string;
   readonly noColor: boolean;
+  /** False with PINE_RSH_SHORTCUTS=no: ssh2 is used as documented, with more round trips. For finding faults. */
+  readonly shortcuts: boolean;
   /**
    * What the broker and the programs that alias files name are started with: the environment of the first caller, less
    * all that is nobody else's business.
@@ -61,6 +63,7 @@ const BROKER_VARIABLES: readonly string[] = [
   'PINE_RSH_CONFIG_DIR',
   'PINE_RSH_STATE_DIR',
   'PINE_RSH_RUNTIME_DIR',
+  'PINE_RSH_SHORTCUTS',
 ];
 
 /** Reads the environment (`env` is `process.env` but in tests). */
@@ -95,6 +98,7 @@ export function readSettings(env: Readonly<Record<string, string | undefined>> =
     askpass: chooseAskpass(env),
     path: env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin',
     noColor: (env['NO_COLOR'] ?? '') !== '',
+    shortcuts: env['PINE_RSH_SHORTCUTS'] !== 'no',
     term: env['TERM'] ?? '',
     brokerEnv: Object.fromEntries(
       BROKER_VARIABLES.flatMap((name) => {

@@ -125,6 +125,7 @@ export class ConnectionPool {
       const starting = start(pooled.connection);
       if (doubtful) await this.#guard(pooled, starting);
       const started = await starting;
+      pooled.connection.prepare();
       void started.stream.exit.then(() => this.#release(pooled));
       return started;
     } catch (error) {

@@ -3,29 +3,38 @@ import type { Readable } from 'node:stream';
 import { PassThrough } from 'node:stream';
 import type { Client, ClientChannel } from 'ssh2';
 import { Failure } from '../errors.ts';
-import { signalAfterEof } from './ssh2-internals.ts';
+import { growWindow, type RoundTrips, signalAfterEof } from './ssh2-internals.ts';
 import type { RemoteCommand, RemoteExit, RemoteStream } from './transport.ts';
 
 /**
  * Starts a command or subsystem.
  *
  * @param lost gives the reason once the connection is gone, undefined before
+ * @param roundTrips undefined: ssh2 as documented
  */
 export function execOnClient(
   client: Client,
   command: RemoteCommand,
   address: string,
   lost: () => Failure | undefined,
+  roundTrips?: RoundTrips,
 ): Promise<RemoteStream> {
   return new Promise((resolve, reject) => {
+    const asked = performance.now();
     const opened = (error: Error | undefined, channel: ClientChannel): void => {
       if (error) {
         reject(lost() ?? new Failure('exec-refused', { address, why: plainReason(error) }, { cause: error }));
-      } else resolve(wrapChannel(channel, channel.stderr, address, lost));
+      } else {
+        const roundTrip = performance.now() - asked;
+        resolve(wrapChannel(channel, { stderr: channel.stderr, address, lost, roundTrip }));
+      }
     };
     attempt(reject, lost, address, () => {
       if (command.kind === 'subsystem') client.subsys(command.text, opened);
-      else client.exec(command.text, opened);
+      else if (!roundTrips?.startPrepared(command.text, opened)) {
+        roundTrips?.announce(command.text);
+        client.exec(command.text, opened);
+      }
     });
   });
 }
@@ -39,6 +48,7 @@ export function forwardOnClient(
   lost: () => Failure | undefined,
 ): Promise<RemoteStream> {
   return new Promise((resolve, reject) => {
+    const asked = performance.now();
     attempt(reject, lost, address, () => {
       client.forwardOut('127.0.0.1', 0, host, port, (error, channel) => {
         if (error) {
@@ -50,7 +60,8 @@ export function forwardOnClient(
         } else {
           const silence = new PassThrough();
           silence.end();
-          resolve(wrapChannel(channel, silence, address, lost));
+          const roundTrip = performance.now() - asked;
+          resolve(wrapChannel(channel, { stderr: silence, address, lost, roundTrip }));
         }
       });
     });
@@ -76,12 +87,19 @@ function plainReason(error: Error): string {
   return error.message.replace(/^\(SSH\) (?:Channel open failure: )?/, '') || 'no reason given';
 }
 
+interface ChannelFacts {
+  readonly stderr: Readable;
+  readonly address: string;
+  readonly lost: () => Failure | undefined;
+  /** Milliseconds that the opening took: a round trip at least. */
+  readonly roundTrip: number;
+}
+
 function wrapChannel(
   channel: ClientChannel,
-  stderr: Readable,
-  address: string,
-  lost: () => Failure | undefined,
+  { stderr, address, lost, roundTrip }: ChannelFacts,
 ): RemoteStream {
+  const releaseWindow = growWindow(channel, roundTrip);
   let outcome: RemoteExit | undefined;
   const exit = new Promise<RemoteExit>((resolve) => {
     channel.on('exit', (status: number | null, signal?: string) => {
@@ -91,6 +109,7 @@ function wrapChannel(
           : { kind: 'status', status };
     });
     channel.on('close', () => {
+      releaseWindow();
       // A forwarded connection has no status (RFC 4254 section 6.10 is about sessions): its close is its success.
       if (channel.type === 'direct-tcpip' && lost() === undefined) outcome ??= { kind: 'status', status: 0 };
       outcome ??= {
@@ -111,6 +130,7 @@ function wrapChannel(
     stderr,
     exit,
     kill() {
+      releaseWindow();
       // A server that knows no signals (dropbear before 2020, OpenSSH before 7.9) closes the pipes, which an imapd obeys.
       if (channel.type !== 'direct-tcpip' && !signalAfterEof(channel, 'TERM')) channel.signal('TERM');
       channel.close();

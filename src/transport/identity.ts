@@ -57,6 +57,8 @@ export interface IdentityContext {
 export interface Offer {
   readonly identity: Identity;
   readonly algorithm: string;
+  /** It got in the last time. */
+  readonly worked: boolean;
 }
 
 export class Identities {
@@ -65,7 +67,7 @@ export class Identities {
   readonly #alias: Alias;
   readonly #context: IdentityContext;
   readonly #files: readonly KeyFile[];
-  readonly #memory: KeyMemory | undefined;
+  readonly #memory: KeyMemory;
   #remembered: RememberedKey | undefined;
   #agentKeys: Promise<readonly AgentKey[]> | undefined;
 
@@ -73,12 +75,9 @@ export class Identities {
     this.#alias = alias;
     this.#context = context;
     this.#files = files;
-    const single = alias.identitiesOnly && files.length <= 1;
-    if (!single) {
-      const server = `${alias.user}@${formatAddress(alias.hostname, alias.port)}`;
-      this.#memory = new KeyMemory(context.settings.stateDir, server);
-      this.#remembered = this.#memory.recall();
-    }
+    const server = `${alias.user}@${formatAddress(alias.hostname, alias.port)}`;
+    this.#memory = new KeyMemory(context.settings.stateDir, server);
+    this.#remembered = this.#memory.recall();
     // It answers while the network works.
     if (alias.identityFiles === undefined) void this.#askAgent();
   }
@@ -94,10 +93,9 @@ export class Identities {
     for await (const identity of this.#listRemembered(attempt)) {
       given.add(identity.fingerprint);
       const first = this.#remembered?.algorithm ?? '';
-      yield { identity, algorithm: first };
-      again.push(
-        ...identity.algorithms.filter((each) => each !== first).map((algorithm) => ({ identity, algorithm })),
-      );
+      yield { identity, algorithm: first, worked: true };
+      const others = identity.algorithms.filter((each) => each !== first);
+      again.push(...others.map((algorithm) => ({ identity, algorithm, worked: false })));
     }
     for (const group of this.#listGroups(attempt)) {
       let offered = false;
@@ -106,8 +104,8 @@ export class Identities {
         given.add(identity.fingerprint);
         offered = true;
         const [first = '', ...more] = identity.algorithms;
-        yield { identity, algorithm: first };
-        again.push(...more.map((algorithm) => ({ identity, algorithm })));
+        yield { identity, algorithm: first, worked: false };
+        again.push(...more.map((algorithm) => ({ identity, algorithm, worked: false })));
       }
       if (!offered) continue;
       yield* again;
@@ -116,14 +114,14 @@ export class Identities {
     yield* again;
   }
 
-  /** To be told what got in, and whether it was the first offer. */
+  /** To be told what got in, and whether it was the first offer. What is first anyway, and free to try, is not written down. */
   learn({ identity, algorithm }: Offer, wasFirst: boolean): void {
     const { fingerprint } = identity;
     const known = this.#remembered;
     const same = known?.fingerprint === fingerprint && known.algorithm === algorithm;
-    if (same || (wasFirst && known === undefined)) return;
+    if (same || (wasFirst && known === undefined && identity.signsFreely)) return;
     this.#remembered = { fingerprint, algorithm };
-    this.#memory?.learn(this.#remembered);
+    this.#memory.learn(this.#remembered);
   }
 
   #listGroups(attempt: Attempt): AsyncGenerator<Identity, void>[] {

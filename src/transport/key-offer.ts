@@ -1,6 +1,7 @@
 /** The offers of one login; remembers what was offered and what the server wanted instead. */
 import type { Offer } from './identity.ts';
-import type { AuthMethod, Identity, LoginContext } from './signing-key.ts';
+import { type AuthMethod, type Identity, type LoginContext, RSA_TYPE } from './signing-key.ts';
+import type { RoundTrips } from './ssh2-internals.ts';
 
 export class KeyOffer {
   /** What the server said last that it takes. */
@@ -34,6 +35,7 @@ export class KeyOffer {
   async next(
     methodsLeft: readonly string[] | null,
     partialSuccess: boolean | null,
+    roundTrips?: RoundTrips,
   ): Promise<AuthMethod | false> {
     if (methodsLeft !== null) {
       this.wants = methodsLeft;
@@ -55,6 +57,11 @@ export class KeyOffer {
       }
       this.#current = offer;
       this.#count += 1;
+      if (roundTrips !== undefined) {
+        roundTrips.signAtOnce = identity.signsFreely || offer.worked;
+        // ssh2 chooses the hash by what the server announces.
+        if (algorithm === RSA_TYPE) await roundTrips.spoken;
+      }
       return identity.method(algorithm, this.#login);
     }
   }

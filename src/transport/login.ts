@@ -18,7 +18,7 @@ import { KeyOffer } from './key-offer.ts';
 import type { Prompt } from './prompt.ts';
 import { PromptedMethods } from './prompted-methods.ts';
 import type { Route } from './route.ts';
-import { supportedAlgorithms } from './ssh2-internals.ts';
+import { RoundTrips, supportedAlgorithms } from './ssh2-internals.ts';
 import type { Connection } from './transport.ts';
 
 export interface LoginOptions {
@@ -58,6 +58,7 @@ export function login(options: LoginOptions): Promise<Connection> {
     onUnusable: (error) => identities.skip(error),
     onOffer: (label) => onStep?.('key', label),
   });
+  let roundTrips: RoundTrips | undefined;
   const prompted =
     prompt &&
     new PromptedMethods(alias.user, address, (request) => attempt.waitForPerson(() => prompt(request)));
@@ -128,7 +129,8 @@ export function login(options: LoginOptions): Promise<Connection> {
       resolve({
         closed,
         lastHeard: () => heard,
-        exec: (command) => execOnClient(client, command, address, () => lost),
+        exec: (command) => execOnClient(client, command, address, () => lost, roundTrips),
+        prepare: () => roundTrips?.prepare(),
         forward: (host, port) => forwardOnClient(client, host, port, address, () => lost),
         alive: (withinMs) => probe(client, withinMs),
         close: () => {
@@ -152,13 +154,14 @@ export function login(options: LoginOptions): Promise<Connection> {
         go: (method: unknown) => void,
       ) => {
         const next = async (): Promise<unknown> =>
-          (await keys.next(methodsLeft, partial)) || (await prompted?.next(methodsLeft)) || false;
+          (await keys.next(methodsLeft, partial, roundTrips)) || (await prompted?.next(methodsLeft)) || false;
         next().then(go).catch(fail);
       }) as unknown as ssh2.AuthHandlerMiddleware,
       // One deadline for all of it is kept outside; ssh2's would count from now.
       readyTimeout: 0,
       keepaliveInterval: 0,
     });
+    if (options.settings.shortcuts) roundTrips = RoundTrips.save(client);
   });
 }
 

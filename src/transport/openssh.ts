@@ -102,6 +102,8 @@ function connectionOf(master: Master, mux: Mux, address: string): Connection {
   const lost = Promise.race([master.ended, mux.closed.then(() => mux.fault ?? master.ended)]);
   return {
     closed: lost,
+    // ssh has no word for a channel without a command.
+    prepare: () => {},
     lastHeard: () => mux.lastHeard,
     exec: (command) => execOnMux(mux, command, address, lost),
     forward: (host, port) => forwardOnMux(mux, host, port, address, lost),

@@ -32,10 +32,13 @@ export interface Identity {
   readonly fingerprint: string;
   /** The ways to offer it, best first; more than one only for RSA. */
   readonly algorithms: readonly string[];
+  /** Signing asks nobody and takes no time, so that it need not wait until the server wants the key. */
+  readonly signsFreely: boolean;
   method(algorithm: string, login: LoginContext): AuthMethod;
 }
 
-const RSA_TYPE = 'ssh-rsa';
+/** As an algorithm it leaves the hash to ssh2. */
+export const RSA_TYPE = 'ssh-rsa';
 
 /** `ssh-rsa` leaves the choice to ssh2, which goes by what the server announces. */
 function algorithmsOf(type: string): readonly string[] {
@@ -52,6 +55,7 @@ export function openIdentity(label: string, key: ssh2.ParsedKey): Identity {
     label,
     fingerprint: formatFingerprint(key.getPublicSSH()),
     algorithms: algorithmsOf(key.type),
+    signsFreely: true,
     method: (algorithm, { user }) => ({ type: 'publickey', username: user, key: bind(key, algorithm) }),
   };
 }
@@ -73,6 +77,7 @@ export function lockedIdentity(
     label,
     fingerprint: formatFingerprint(publicBlob),
     algorithms: algorithmsOf(publicKey.type),
+    signsFreely: false,
     method: (algorithm, login) => {
       const key = bind(publicKey, algorithm);
       const signer = new Signer(key, login, async (data, hash) => {
@@ -104,6 +109,7 @@ export function agentIdentity(label: string, key: AgentKey): Identity | undefine
     label,
     fingerprint: formatFingerprint(key.blob),
     algorithms: plain === undefined ? [certified] : algorithmsOf(plain.type),
+    signsFreely: false,
     method: (algorithm, login) => {
       const { attempt, client, user } = login;
       const signer = new Signer(bind(offered, algorithm), login, async (data, hash) => {

@@ -2,9 +2,11 @@
  * The only file that goes beyond ssh2's documented interface. Each function looks first whether ssh2 is built as it
  * expects, and says so if not; its caller then goes the documented way.
  */
+import { randomUUID } from 'node:crypto';
 import ssh2 from 'ssh2';
 // @ts-expect-error: not part of its declared interface
 import constants from 'ssh2/lib/protocol/constants.js';
+import { WINDOW_GROWN, WINDOW_GROWN_ALL, WINDOW_ROUND_TRIP_MS } from '../limits.ts';
 import { encodeStrings, WireReader } from './ssh-wire.ts';
 
 const { utils } = ssh2;
@@ -131,4 +133,256 @@ export function signalAfterEof(channel: ssh2.ClientChannel, name: string): boole
   if (outgoing.state !== 'eof') return false;
   protocol.signal(outgoing.id, name);
   return true;
+}
+
+/** Whose first channel is number 0; a request for a channel that does not exist would end the connection. */
+const COUNTS_FROM_ZERO = /^(?:OpenSSH|dropbear)_/;
+
+type Handler = (protocol: unknown, ...values: unknown[]) => void;
+
+interface RoundTripShape {
+  readonly _handlers: {
+    SERVICE_ACCEPT: Handler;
+    EXT_INFO: Handler;
+    GLOBAL_REQUEST: Handler;
+    readonly USERAUTH_PK_OK: Handler;
+  };
+  service(name: string): void;
+  authPK(user: string, key: unknown, algorithm: string | undefined, sign?: unknown): void;
+  session(id: number, window: number, packet: number): void;
+  directTcpip(...words: unknown[]): void;
+  exec(channel: number, command: string, wantReply: boolean): void;
+}
+
+/** A channel that no command was started on yet. */
+interface Prepared {
+  /** What ssh2 takes for its command. */
+  readonly marker: string;
+  /** The server's number for it, once it is open. */
+  channel?: number;
+  /** Told once a command was started. */
+  done?: ssh2.ClientCallback;
+}
+
+/**
+ * Saves the waits that the protocol does not need: the request for the login service and the first request to log in
+ * go together (RFC 4252 lets a client send both), a key that will do signs at once instead of being offered first
+ * (section 7), and a command follows its channel's opening at once where the server's numbering is known.
+ */
+export class RoundTrips {
+  /** The key that is offered next signs without being asked for. */
+  signAtOnce = false;
+  readonly #protocol: RoundTripShape;
+  readonly #client: ssh2.Client;
+  #markSpoken: () => void = () => {};
+  /** Settled once the server's list of algorithms (RFC 8308) has come, or will not come any more. */
+  readonly spoken = new Promise<void>((resolve) => {
+    this.#markSpoken = resolve;
+  });
+  #command: string | undefined;
+  #fresh = true;
+  #prepared: Prepared | undefined;
+  #mayPrepare = true;
+
+  private constructor(client: ssh2.Client, protocol: RoundTripShape) {
+    this.#client = client;
+    this.#protocol = protocol;
+    this.#joinService();
+    this.#signAtOnce();
+    this.#sendCommandAtOnce();
+    this.#ignoreHostKeys();
+  }
+
+  /** To be called between `connect` and the first packet. Undefined if ssh2 is built otherwise; nothing is changed then. */
+  static save(client: ssh2.Client): RoundTrips | undefined {
+    const protocol = (client as unknown as { _protocol?: unknown })._protocol;
+    return isRoundTripShape(protocol) ? new RoundTrips(client, protocol) : undefined;
+  }
+
+  /** The command that will be started next, for the first channel of a connection. */
+  announce(command: string): void {
+    const version = (this.#client as unknown as { _remoteVer?: unknown })._remoteVer;
+    if (this.#fresh && typeof version === 'string' && COUNTS_FROM_ZERO.test(version)) this.#command = command;
+  }
+
+  /**
+   * Opens a channel for the next command in advance, unless one waits. A server that refuses it, or takes it back, has
+   * no room for what nobody uses yet, and is not asked again.
+   */
+  prepare(): void {
+    if (this.#prepared !== undefined || !this.#mayPrepare) return;
+    const prepared: Prepared = { marker: `\0${randomUUID()}` };
+    this.#prepared = prepared;
+    try {
+      // ssh2 sends the marker as the command of the channel, were it not held back below.
+      this.#client.exec(prepared.marker, (error, channel) => {
+        if (prepared.done !== undefined) prepared.done(error, channel);
+        else {
+          this.#prepared = undefined;
+          this.#mayPrepare = false;
+        }
+      });
+    } catch {
+      // The connection has gone; whoever needs it is told elsewhere.
+      this.#mayPrepare = false;
+    }
+  }
+
+  /** Starts a command on the channel that was opened in advance. False if there is none. */
+  startPrepared(command: string, done: ssh2.ClientCallback): boolean {
+    const prepared = this.#prepared;
+    if (prepared?.channel === undefined) return false;
+    this.#prepared = undefined;
+    prepared.done = done;
+    this.#protocol.exec(prepared.channel, command, true);
+    return true;
+  }
+
+  #joinService(): void {
+    const protocol = this.#protocol;
+    const handlers = protocol._handlers;
+    const { SERVICE_ACCEPT: accepted, EXT_INFO: extended } = handlers;
+    const request = protocol.service.bind(protocol);
+    handlers.EXT_INFO = (...values) => {
+      extended(...values);
+      this.#markSpoken();
+    };
+    protocol.service = (name) => {
+      request(name);
+      handlers.SERVICE_ACCEPT = () => this.#markSpoken();
+      accepted(protocol, name);
+    };
+  }
+
+  #signAtOnce(): void {
+    const protocol = this.#protocol;
+    const offer = protocol.authPK.bind(protocol);
+    protocol.authPK = (user, key, algorithm, sign) => {
+      // As if the server had said that it takes the key.
+      if (sign === undefined && this.signAtOnce) protocol._handlers.USERAUTH_PK_OK(protocol);
+      else offer(user, key, algorithm, sign);
+    };
+  }
+
+  #sendCommandAtOnce(): void {
+    const protocol = this.#protocol;
+    const session = protocol.session.bind(protocol);
+    const forward = protocol.directTcpip.bind(protocol);
+    const exec = protocol.exec.bind(protocol);
+    let sent: string | undefined;
+    protocol.session = (...words) => {
+      session(...words);
+      sent = this.#fresh ? this.#command : undefined;
+      this.#fresh = false;
+      if (sent !== undefined) exec(0, sent, true);
+    };
+    protocol.directTcpip = (...words) => {
+      this.#fresh = false;
+      forward(...words);
+    };
+    protocol.exec = (channel, command, wantReply) => {
+      if (command === this.#prepared?.marker) {
+        this.#prepared.channel = channel;
+        return;
+      }
+      const done = sent === command && channel === 0;
+      sent = undefined;
+      if (!done) exec(channel, command, wantReply);
+    };
+  }
+
+  /** ssh2 would have the server sign with all its keys, just when it should start our command. Nobody asks for them. */
+  #ignoreHostKeys(): void {
+    const handlers = this.#protocol._handlers;
+    const asked = handlers.GLOBAL_REQUEST;
+    handlers.GLOBAL_REQUEST = (protocol, name, wantReply, ...more) => {
+      if (name !== 'hostkeys-00@openssh.com' || wantReply === true) asked(protocol, name, wantReply, ...more);
+    };
+  }
+}
+
+function isRoundTripShape(value: unknown): value is RoundTripShape {
+  const shape = value as Partial<RoundTripShape> | undefined;
+  const handlers = shape?._handlers as Readonly<Record<string, unknown>> | undefined;
+  return (
+    [shape?.service, shape?.authPK, shape?.session, shape?.directTcpip, shape?.exec].every(isFunction) &&
+    ['SERVICE_ACCEPT', 'EXT_INFO', 'GLOBAL_REQUEST', 'USERAUTH_PK_OK'].every((name) =>
+      isFunction(handlers?.[name]),
+    )
+  );
+}
+
+function isFunction(value: unknown): boolean {
+  return typeof value === 'function';
+}
+
+interface WindowShape {
+  readonly incoming: { window: number };
+  readonly outgoing: { readonly id: number; readonly state: string };
+  readonly _client: { readonly _protocol: { channelWindowAdjust(id: number, bytes: number): void } };
+}
+
+/** What all channels together were given beyond ssh2's own window, in bytes. */
+let grownByAll = 0;
+
+/**
+ * Lets a channel's window (RFC 4254 section 5.2) grow on a long line, which ssh2's own 2 MiB do not fill: 40 MB/s at
+ * 50 ms. A server that sent half a window and then nothing for a while, while nothing lay here unread, waits
+ * for leave to send: it gets twice as much. On a short line a larger window only costs memory and caches. The server is
+ * told of more than ssh2 counts; ssh2 sees `real - extra`. What a stalled reader may hold back is bounded:
+ * `WINDOW_GROWN` a channel, `WINDOW_GROWN_ALL` for the process.
+ *
+ * Does nothing where ssh2 is built otherwise.
+ *
+ * @param roundTrip milliseconds; up to twice too many does no harm
+ * @returns to be called when the channel is given up
+ */
+export function growWindow(channel: ssh2.ClientChannel, roundTrip: number): () => void {
+  if (roundTrip < WINDOW_ROUND_TRIP_MS || !hasWindow(channel)) return () => {};
+  const { incoming, outgoing, _client: client } = channel;
+  const own = incoming.window;
+  // Never a whole number: ssh2 drops data when it counts exactly 0.
+  let extra = 0.5;
+  let real = own;
+  let released = false;
+  let burst = 0;
+  let heard = performance.now();
+  const grow = (): void => {
+    const more = Math.floor(Math.min(own + extra, WINDOW_GROWN - extra, WINDOW_GROWN_ALL - grownByAll));
+    if (more <= 0 || released) return;
+    extra += more;
+    grownByAll += more;
+    real += more;
+    client._protocol.channelWindowAdjust(outgoing.id, more);
+  };
+  const arrived = (bytes: number): void => {
+    const now = performance.now();
+    if (now - heard >= roundTrip / 4) {
+      if (burst >= (own + extra) / 2 && channel.readableLength === 0) grow();
+      burst = 0;
+    }
+    burst += bytes;
+    heard = now;
+  };
+  Object.defineProperty(incoming, 'window', {
+    get: () => real - extra,
+    set: (counted: number) => {
+      const before = real;
+      real = Math.floor(counted + extra);
+      if (real < before) arrived(before - real);
+    },
+  });
+  return () => {
+    if (!released) grownByAll -= Math.floor(extra);
+    released = true;
+  };
+}
+
+function hasWindow(value: unknown): value is WindowShape & ssh2.ClientChannel {
+  const shape = value as Partial<WindowShape>;
+  return (
+    Number.isInteger(shape.incoming?.window) &&
+    typeof shape.outgoing?.id === 'number' &&
+    isFunction(shape._client?._protocol?.channelWindowAdjust)
+  );
 }

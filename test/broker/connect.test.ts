@@ -162,6 +162,7 @@ function fakeConnection(state: {
     closed,
     die,
     alive: async () => state.alive,
+    prepare: () => {},
     lastHeard: () => state.heard,
     close: () => {
       state.closed = true;

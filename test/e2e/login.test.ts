@@ -55,6 +55,9 @@ type Keys = ReturnType<typeof makeKeys>;
 
 const STRANGERS = 8;
 
+/** They mostly wait for servers to start. */
+const CONCURRENCY = 3;
+
 interface Suite {
   readonly keys: Keys;
   /** Keys that no server knows. */
@@ -752,9 +755,10 @@ async function openSetup(
   build: Build,
   suite: Suite,
   sshd: readonly string[],
+  env: Readonly<Record<string, string>>,
 ): Promise<Setup> {
   const server = await openRealSshd(t, { config: sshd });
-  const home = openTempHome(t);
+  const home = openTempHome(t, env);
   writeFileSync(server.authorizedKeysFile, authorizedKeys(...Object.values(suite.keys)));
   const file = home.writeFile('passphrase', `${PASSPHRASE}\nnot this line\n`);
   return {
@@ -800,9 +804,14 @@ function makeSuite(): Suite {
 
 const suite = NEEDS === false ? makeSuite() : undefined;
 
-async function openCase(t: TestContext, build: Build, sshd: readonly string[] = []): Promise<Setup> {
+async function openCase(
+  t: TestContext,
+  build: Build,
+  sshd: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
+): Promise<Setup> {
   assert.ok(suite !== undefined);
-  return await openSetup(t, build, suite, sshd);
+  return await openSetup(t, build, suite, sshd, env);
 }
 
 function rsh({ build, home }: Setup, words: readonly string[], options: Partial<RunOptions> = {}) {
@@ -810,8 +819,25 @@ function rsh({ build, home }: Setup, words: readonly string[], options: Partial<
   return runProgram(build.rshPath, words, { ...options, env });
 }
 
+/** The shortcuts past ssh2's documented interface must make no difference. */
+for (const build of BUILDS.slice(0, 1)) {
+  describe(`A login by ssh2's documented interface (${build.name})`, {
+    skip: NEEDS || build.skip,
+    concurrency: CONCURRENCY,
+  }, () => {
+    for (const each of [...IDENTITIES, ...GATEWAYS]) {
+      test(each.title, { skip: each.skip ?? false }, async (t) => {
+        await runCase(await openCase(t, build, each.sshd, { PINE_RSH_SHORTCUTS: 'no' }), each);
+      });
+    }
+  });
+}
+
 for (const build of BUILDS) {
-  describe(`A login (${build.name})`, { skip: NEEDS || build.skip }, () => {
+  describe(`A login (${build.name})`, {
+    skip: NEEDS || build.skip,
+    concurrency: CONCURRENCY,
+  }, () => {
     for (const each of [...IDENTITIES, ...GATEWAYS]) {
       test(each.title, { skip: each.skip ?? false }, async (t) => {
         await runCase(await openCase(t, build, each.sshd), each);
