@@ -18,6 +18,7 @@ import { type Output, printProblem } from './commands/output.ts';
 import { pinercCommand } from './commands/pinerc.ts';
 import { openProcessOutput } from './commands/process-output.ts';
 import { queueCommand } from './commands/queue.ts';
+import { setupCommand } from './commands/setup.ts';
 import { showCommand } from './commands/show.ts';
 import { statusCommand } from './commands/status.ts';
 import { stopCommand } from './commands/stop.ts';
@@ -28,6 +29,7 @@ import type { Settings } from './settings.ts';
 
 /** In the order of the help. The manual, the completions and the README are checked against it. */
 export const COMMANDS: readonly CtlCommand[] = [
+  setupCommand,
   listCommand,
   showCommand,
   pinercCommand,

@@ -314,6 +314,11 @@ const REASONS = {
     hint: 'leave out --alpine, or install the package alpine',
     sysexit: 69,
   },
+  'alias-exists': {
+    text: '{file} is there already',
+    hint: 'choose another name, or give --replace',
+    sysexit: 64,
+  },
   'broker-unusable': {
     text: 'no broker can hold the connection ({why})',
     hint: 'pine-rshctl log may show more; pine-rshctl stop --all ends what hangs',
@@ -334,6 +339,11 @@ const REASONS = {
     text: 'this machine does not tell which user opens a connection',
     hint: 'use a socket, /path/socket:HOST:PORT, or let in every local user with --any-local-user',
     sysexit: 78,
+  },
+  'key-not-installed': {
+    text: 'the key could not be put into ~/.ssh on {address} ({why})',
+    hint: 'put the public key there by hand, then name the private one with --key',
+    sysexit: 77,
   },
   'listen-failed': { text: 'cannot listen on {address}: {why}', hint: '{remedy}', sysexit: 75 },
   'mail-not-opened': { text: '{what}', hint: 'pine-rshctl log shows more', sysexit: 69 },

@@ -45,7 +45,7 @@ export function hostsFolder(folder: string): string {
   return join(folder, 'hosts');
 }
 
-function defaultsFile(folder: string): string {
+export function defaultsFile(folder: string): string {
   return join(folder, 'defaults.env');
 }
 

@@ -30,6 +30,16 @@ export interface DialogueOptions {
   readonly signal: AbortSignal;
 }
 
+/** Keys that a person trusts, not written down yet. */
+export interface HostKeyDecision {
+  /** The keys to write, in wire format; none where the host is known already. */
+  readonly fresh: readonly Buffer[];
+  /** Writes them down and says so. @throws {Failure} `file-unusable`, `file-untrusted` */
+  readonly record: () => void;
+}
+
+const KNOWN: HostKeyDecision = { fresh: [], record: () => {} };
+
 type Answer = 'no' | readonly ShownKey[];
 
 /**
@@ -45,6 +55,17 @@ export async function trustHostKeys(
   blobs: readonly Buffer[],
   options: DialogueOptions,
 ): Promise<boolean> {
+  const decision = await decideHostKeys(alias, blobs, options);
+  decision?.record();
+  return decision !== undefined;
+}
+
+/** `trustHostKeys` without writing anything; undefined if the person does not trust them. */
+export async function decideHostKeys(
+  alias: Alias,
+  blobs: readonly Buffer[],
+  options: DialogueOptions,
+): Promise<HostKeyDecision | undefined> {
   const { settings, output, fingerprint } = options;
   const host = nameHost(alias.hostname, alias.port)[0];
   const names = nameHost(alias.hostname, alias.port, alias.hostKeyAlias);
@@ -55,7 +76,7 @@ export async function trustHostKeys(
     const place = findRevocation(files, names, pinned.blob);
     if (place !== undefined) throw new Failure('host-key-revoked', { host, place });
     say(output, `HOST_KEY_FINGERPRINT allows the ${pinned.type} key of ${host}; no other file counts`);
-    return true;
+    return KNOWN;
   }
   const wanted = fingerprint === undefined ? shown : [findShown(host, fingerprint, shown)];
   const comparison = compareHostKeys(
@@ -67,18 +88,22 @@ export async function trustHostKeys(
   );
   if (comparison.kind === 'known') {
     say(output, `the key of ${host} is known: ${comparison.place}`);
-    return true;
+    return KNOWN;
   }
   const file = findFileToWrite(alias);
   if (fingerprint === undefined) printKeys(host, shown, comparison, output);
   const answer = fingerprint === undefined ? await askForTrust(shown, comparison, options) : wanted;
   if (answer === 'no') {
     say(output, 'nothing was recorded');
-    return false;
+    return undefined;
   }
-  record(file, names, comparison, answer, settings.uid);
-  printRecorded(file, comparison, answer, output);
-  return true;
+  return {
+    fresh: answer.map(({ blob }) => blob),
+    record() {
+      record(file, names, comparison, answer, settings.uid);
+      printRecorded(file, comparison, answer, output);
+    },
+  };
 }
 
 function findPinned(host: string, pin: string, shown: readonly ShownKey[]): ShownKey {

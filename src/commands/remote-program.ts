@@ -1,7 +1,36 @@
-/** Which program a mail host has: the first of some usual places. */
-
-import type { Connection, RemoteStream } from '../transport/transport.ts';
+/** Short commands on a mail host: which programs it has, and whatever setup does there. */
+import type { Connection } from '../transport/transport.ts';
 import { REMOTE_ANSWER_MAX, REMOTE_ANSWER_MS } from './limits.ts';
+
+export interface RemoteAnswer {
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/**
+ * Runs a command to its end, within bounds; what it prints beyond them ends it.
+ *
+ * @throws {Failure} `exec-refused`, `connection-lost`
+ */
+export async function runRemote(
+  connection: Connection,
+  text: string,
+  input: Buffer = Buffer.alloc(0),
+): Promise<RemoteAnswer> {
+  const stream = await connection.exec({ kind: 'exec', text });
+  const answer = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) {
+    stream[name].on('data', (chunk: Buffer) => {
+      answer[name] += chunk.toString('latin1');
+      if (answer[name].length > REMOTE_ANSWER_MAX) stream.kill();
+    });
+  }
+  stream.stdin.end(input);
+  const timer = setTimeout(() => stream.kill(), REMOTE_ANSWER_MS);
+  await stream.exit;
+  clearTimeout(timer);
+  return answer;
+}
 
 /**
  * The first of `places` (absolute, plain paths) that can be executed there; undefined if there is none, and where
@@ -13,29 +42,8 @@ export async function findRemoteProgram(
 ): Promise<string | undefined> {
   // As for IMAPD=auto: csh and fish too can start it.
   const text = `exec /bin/sh -c 'for i in ${places.join(' ')}; do if test -f $i && test -x $i; then echo FOUND $i; exit; fi; done'`;
-  let stream: RemoteStream;
-  try {
-    stream = await connection.exec({ kind: 'exec', text });
-  } catch {
-    return undefined;
-  }
-  const answer = await readAnswer(stream);
+  const answer = await runRemote(connection, text).catch(() => undefined);
   // Login scripts may print before it.
-  const found = /^FOUND (\S+)$/m.exec(answer)?.[1];
+  const found = /^FOUND (\S+)$/m.exec(answer?.stdout ?? '')?.[1];
   return found !== undefined && places.includes(found) ? found : undefined;
-}
-
-/** What a remote command prints until it ends, within bounds. */
-async function readAnswer(stream: RemoteStream): Promise<string> {
-  let answer = '';
-  stream.stderr.resume();
-  stream.stdin.end();
-  stream.stdout.on('data', (chunk: Buffer) => {
-    answer += chunk.toString('latin1');
-    if (answer.length > REMOTE_ANSWER_MAX) stream.kill();
-  });
-  const timer = setTimeout(() => stream.kill(), REMOTE_ANSWER_MS);
-  await stream.exit;
-  clearTimeout(timer);
-  return answer;
 }

@@ -44,7 +44,7 @@ export async function runTrust(
   output: Output,
   ask: Ask,
 ): Promise<number> {
-  const fingerprint = readFingerprint(options.fingerprint);
+  const fingerprint = parseFingerprintOption(options.fingerprint);
   if (fingerprint === undefined && !output.interactive) {
     throw new Failure('usage', { problem: 'trust asks on a terminal; without one it needs --fingerprint' });
   }
@@ -59,7 +59,7 @@ export async function runTrust(
 }
 
 /** @throws {Failure} `usage` */
-function readFingerprint(text: string | undefined): string | undefined {
+export function parseFingerprintOption(text: string | undefined): string | undefined {
   if (text === undefined) return undefined;
   const parsed = parseFingerprint(text, '');
   if ('value' in parsed) return parsed.value;

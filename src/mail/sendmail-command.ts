@@ -18,7 +18,7 @@ const STATUS_INCOMPLETE = 74;
 export const STATUS_TRY_LATER = 75;
 
 /** Where sendmail, or what calls itself so, is found. */
-const SENDMAIL_PLACES: readonly string[] = [
+export const SENDMAIL_PLACES: readonly string[] = [
   '/usr/sbin/sendmail',
   '/usr/lib/sendmail',
   '/usr/bin/sendmail',

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import ssh2 from 'ssh2';
-import { makeDemoKey } from '../../src/commands/demo/keys.ts';
 import { openSshServer } from '../../src/commands/demo/ssh-server.ts';
+import { makeKeyPair } from '../../src/transport/new-key.ts';
 import { programPath, requirePrograms } from '../helpers/requirements.ts';
 import { type RunResult, runProgram } from '../helpers/run-program.ts';
 import { defer, type Scope } from '../helpers/scope.ts';
@@ -12,7 +12,7 @@ import { openTempHome } from '../helpers/temp-home.ts';
 
 async function openLogin(scope: Scope) {
   const home = openTempHome(scope);
-  const [hostKey, userKey, otherKey] = [makeDemoKey('host'), makeDemoKey('user'), makeDemoKey('other')];
+  const [hostKey, userKey, otherKey] = [makeKeyPair('host'), makeKeyPair('user'), makeKeyPair('other')];
   const server = await openSshServer({
     hostKey,
     user: 'pat',
@@ -78,7 +78,7 @@ test('another command is not found, and there is no shell', { skip }, async (t) 
 test('every throw-away key can be used, those with a leading zero byte too', () => {
   // One key in 256 begins with a zero byte.
   for (let count = 0; count < 600; count += 1) {
-    const { privateKey, publicKey, blob } = makeDemoKey('test');
+    const { privateKey, publicKey, blob } = makeKeyPair('test');
     const halves = [ssh2.utils.parseKey(privateKey), ssh2.utils.parseKey(publicKey)];
     for (const half of halves) assert.ok(!(half instanceof Error) && half.getPublicSSH().equals(blob));
   }
@@ -86,7 +86,7 @@ test('every throw-away key can be used, those with a leading zero byte too', () 
 
 test('ssh-keygen reads a throw-away key', { skip: requirePrograms('ssh-keygen') }, async (t) => {
   const home = openTempHome(t);
-  const key = makeDemoKey('a comment');
+  const key = makeKeyPair('a comment');
   const file = home.writeFile('key', key.privateKey);
   const done = await runProgram(programPath('ssh-keygen'), ['-y', '-f', file], { env: home.env });
   assert.equal(done.stdout.toString().trim(), key.publicKey.trim());

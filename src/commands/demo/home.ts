@@ -6,7 +6,7 @@ import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Settings } from '../../settings.ts';
-import type { DemoKey } from './keys.ts';
+import type { KeyPair } from '../../transport/new-key.ts';
 import type { DemoSshServer } from './ssh-server.ts';
 
 /** Not the local login name: pine-rsh takes that one as "not given" (Pine passes it when a folder has no `/user=`). */
@@ -54,8 +54,8 @@ export async function openDemoHome(settings: Settings): Promise<DemoHome> {
 export async function writeDemoAlias(
   { dir }: DemoHome,
   server: DemoSshServer,
-  hostKey: DemoKey,
-  userKey: DemoKey,
+  hostKey: KeyPair,
+  userKey: KeyPair,
 ): Promise<{ file: string; lines: string[] }> {
   const put = async (name: string, text: string): Promise<string> => {
     const path = join(dir, name);

@@ -7,13 +7,13 @@ import { Failure } from '../../errors.ts';
 import { logPath } from '../../log.ts';
 import type { Settings } from '../../settings.ts';
 import { escapeForTerminal } from '../../terminal-text.ts';
+import { makeKeyPair } from '../../transport/new-key.ts';
 import { awaitWarmImapd } from '../await-warm.ts';
 import { exitStatus, withInterrupt } from '../interrupt.ts';
 import { indent, type Output, printLines, printProblem } from '../output.ts';
 import { runAlpine } from './alpine.ts';
 import { endAllBrokers } from './brokers.ts';
 import { DEMO_ALIAS, DEMO_USER, type DemoHome, openDemoHome, writeDemoAlias } from './home.ts';
-import { makeDemoKey } from './keys.ts';
 import { openDemoMailbox } from './mailbox.ts';
 import { demoFailed, openPineSession, type PineSession } from './pine-session.ts';
 import { writeSampleMessages } from './sample-messages.ts';
@@ -58,7 +58,7 @@ async function showDemo(
 ): Promise<number> {
   const messages = writeSampleMessages(new Date());
   const mailbox = await openDemoMailbox(home.dir, DEMO_USER, messages, settings.uid);
-  const [hostKey, userKey] = [makeDemoKey('mail host of the demo'), makeDemoKey('key of the demo')];
+  const [hostKey, userKey] = [makeKeyPair('mail host of the demo'), makeKeyPair('key of the demo')];
   const server: DemoSshServer = await openSshServer({
     hostKey,
     user: DEMO_USER,

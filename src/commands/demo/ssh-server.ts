@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import ssh2 from 'ssh2';
-import type { DemoKey } from './keys.ts';
+import type { KeyPair } from '../../transport/new-key.ts';
 
 const LOOPBACK = '127.0.0.1';
 /** What a shell says of a command it does not have. */
@@ -19,9 +19,9 @@ export interface DemoSshServer {
 }
 
 export interface DemoSshOptions {
-  readonly hostKey: DemoKey;
+  readonly hostKey: KeyPair;
   readonly user: string;
-  readonly userKey: DemoKey;
+  readonly userKey: KeyPair;
   /** Runs an imapd on the channel and gives its exit status; must not reject. */
   runImapd(channel: Duplex): Promise<number>;
 }
