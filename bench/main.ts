@@ -1,0 +1,42 @@
+/** `npm run bench`: measures pine-rsh beside other SSH clients, on a mail host of its own. */
+import { existsSync } from 'node:fs';
+import type { Scope } from '../test/helpers/scope.ts';
+import { measureDelayLine } from './delay-line.ts';
+import type { Measure } from './measure.ts';
+import { parseOptions } from './options.ts';
+import { PARTS } from './parts.ts';
+import { openStage, STANDALONE } from './stage.ts';
+import { formatMeasure } from './table.ts';
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+async function main(scope: Scope): Promise<void> {
+  if (!existsSync(STANDALONE)) throw new Error('this platform has no standalone to measure');
+  const { parts, roundTrips, runs } = parseOptions(process.argv.slice(2), Object.keys(PARTS));
+  for (const each of roundTrips.filter((trip) => trip > 0)) {
+    print(`line of ${each} ms: ${(await measureDelayLine(scope, each)).toFixed(1)} ms there and back`);
+  }
+  const stage = await openStage(scope, roundTrips, runs);
+  const measures: Measure[] = [];
+  for (const part of parts) {
+    for await (const measure of PARTS[part]?.(stage) ?? []) {
+      measures.push(measure);
+      print(formatMeasure(measure));
+    }
+  }
+}
+
+const undos: (() => unknown)[] = [];
+const undoAll = async () => {
+  for (const undo of undos.splice(0)) await undo();
+};
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => void undoAll().finally(() => process.exit(1)));
+}
+try {
+  await main({ after: (undo) => void undos.push(undo) });
+} finally {
+  await undoAll();
+}

@@ -1,0 +1,43 @@
+/** Several folders opened at once, while a connection is there: the time until the last has its greeting. */
+import { countRoutes, waitForBroker } from '../broker-watch.ts';
+import { timeBurst, timeMail } from '../mail-session.ts';
+import { compare, type Measure } from '../measure.ts';
+import { MASTER, openMaster, openSsh } from '../peers.ts';
+import { openHome, pineOpens, type Stage } from '../stage.ts';
+
+/** What Alpine opens when it starts with a few folders. */
+export const BURST = 3;
+
+export const PARALLEL: readonly number[] = [1, 10, 50];
+
+/** Fifty sessions of each program take a while. */
+const RUNS_MANY = 3;
+
+export async function measureParallel(
+  part: string,
+  stage: Stage,
+  roundTrip: number,
+  count: number,
+): Promise<Measure> {
+  const home = openHome(stage, roundTrip);
+  await timeMail(pineOpens(stage, home));
+  // More than the server lets one connection have (MaxSessions): after that no imapd is kept warm for a while.
+  const warm = count > BURST ? undefined : 1;
+  const ours = {
+    who: 'pine-rsh',
+    sample: async () => {
+      await waitForBroker(home, warm);
+      return await timeBurst(pineOpens(stage, home), count);
+    },
+  };
+  const peers = [await openMaster(stage, roundTrip), openSsh(stage, roundTrip)].map(({ who, command }) => ({
+    who,
+    sample: () => timeBurst(command(`exec ${stage.host.rimapd}`), count),
+  }));
+  const runs = count > BURST ? Math.min(stage.runs, RUNS_MANY) : stage.runs;
+  const figures = await compare([ours, ...peers], runs);
+  await waitForBroker(home, warm);
+  const routes = Object.entries(countRoutes(home)).map(([route, times]) => `${times} ${route}`);
+  const note = `all our sessions: ${routes.join(', ')}`;
+  return { part, what: `${count} at once`, roundTrip, unit: 'ms', figures, base: MASTER, note };
+}

@@ -1,0 +1,71 @@
+/** Time to the greeting of one folder: the first one, one over a connection that is there, one kept warm. */
+import { countRoutes, endBroker, waitForBroker } from '../broker-watch.ts';
+import { timeMail } from '../mail-session.ts';
+import { compare, type Measure, type Subject } from '../measure.ts';
+import { MASTER, openMaster, openOtherPeers, openSsh, type Peer, SSH } from '../peers.ts';
+import { openHome, pineOpens, type Stage } from '../stage.ts';
+
+const OURS = 'pine-rsh';
+
+/** Nothing runs yet. As set up by default pine-rsh also leaves a broker behind; SHARE=no does without. */
+export async function measureCold(stage: Stage, roundTrip: number): Promise<Measure> {
+  const first = openHome(stage, roundTrip);
+  const alone = openHome(stage, roundTrip, { SHARE: 'no' });
+  const subjects: Subject[] = [
+    {
+      who: OURS,
+      sample: async () => {
+        const ms = await timeMail(pineOpens(stage, first));
+        await endBroker(first);
+        return ms;
+      },
+    },
+    { who: `${OURS}, SHARE=no`, sample: () => timeMail(pineOpens(stage, alone)) },
+    ...[openSsh(stage, roundTrip), ...openOtherPeers(stage, roundTrip)].map((peer) => timed(stage, peer)),
+  ];
+  const figures = await compare(subjects, stage.runs);
+  return { part: 'cold', what: 'first folder', roundTrip, unit: 'ms', figures, base: SSH };
+}
+
+/** A connection is there, no imapd is waiting. */
+export async function measureShared(stage: Stage, roundTrip: number): Promise<Measure> {
+  const home = openHome(stage, roundTrip, { WARM: 0 });
+  const subjects = [
+    {
+      who: OURS,
+      sample: async () => {
+        const ms = await timeMail(pineOpens(stage, home));
+        await waitForBroker(home, 0);
+        return ms;
+      },
+    },
+    timed(stage, await openMaster(stage, roundTrip)),
+  ];
+  const figures = await compare(subjects, stage.runs);
+  const what = 'next folder, WARM=0';
+  return { part: 'shared', what, roundTrip, unit: 'ms', figures, base: MASTER };
+}
+
+/** An imapd is waiting: it is waited for before each sample, and the log tells how often it was used. */
+export async function measureWarm(stage: Stage, roundTrip: number): Promise<Measure> {
+  const home = openHome(stage, roundTrip);
+  await timeMail(pineOpens(stage, home));
+  const subjects = [
+    {
+      who: OURS,
+      sample: async () => {
+        await waitForBroker(home, 1);
+        return await timeMail(pineOpens(stage, home));
+      },
+    },
+    timed(stage, await openMaster(stage, roundTrip)),
+  ];
+  const figures = await compare(subjects, stage.runs);
+  await waitForBroker(home, 1);
+  const note = `${countRoutes(home)['warm'] ?? 0} of ${stage.runs + 1} warm`;
+  return { part: 'warm', what: 'next folder', roundTrip, unit: 'ms', figures, base: MASTER, note };
+}
+
+function timed({ host }: Stage, { who, command }: Peer): Subject {
+  return { who, sample: () => timeMail(command(`exec ${host.rimapd}`)) };
+}
