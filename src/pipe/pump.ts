@@ -12,6 +12,8 @@ import type { ReachedSession } from '../reach.ts';
 import type { RemoteExit } from '../transport/transport.ts';
 import { isLogout, PeerWatch } from './peer-watch.ts';
 
+const ON_BUN = process.versions['bun'] !== undefined;
+
 export interface PumpStreams {
   readonly stdin: Readable;
   readonly stdout: Writable;
@@ -116,14 +118,17 @@ export async function pump(
 }
 
 /**
- * Waits until all that was written has left the process, or cannot. Ending is the one way that both runtimes answer
- * only then: Bun calls back at once for an empty write, and always tells a writableLength of 0.
+ * Waits until all that was written has left the process, or cannot. On Bun only ending answers then: it calls back at
+ * once for an empty write, and always tells a writableLength of 0. On Node ending would shut a socket down
+ * (shutdown(2)), which stays the output of whoever called us.
  */
 function flush(output: Writable): Promise<void> {
   return new Promise((resolve) => {
-    output.once('error', () => resolve());
-    output.once('close', () => resolve());
-    output.end(() => resolve());
+    const done = () => resolve();
+    output.once('error', done);
+    output.once('close', done);
+    if (ON_BUN) output.end(done);
+    else output.write('', done);
   });
 }
 

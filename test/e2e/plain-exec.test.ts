@@ -91,6 +91,14 @@ for (const build of BUILDS) {
       );
     });
 
+    test('An output that is a socket stays open for the program that comes next', async (t) => {
+      const { home } = await openSetup(t, build);
+      // Node gives its children sockets for pipes.
+      const script = home.writeScript('twice', `${build.rshPath} work echo one && echo two`);
+      const done = await runProgram(script, [], { env: home.env });
+      assert.deepEqual([done.code, done.stdout.toString()], [0, 'one\ntwo\n']);
+    });
+
     test('A remote command that a signal ended gives 128 and the number of the signal', async (t) => {
       const { rsh } = await openSetup(t, build);
       assert.equal((await rsh(['work', 'kill -TERM $$'])).code, 128 + 15);
