@@ -36,3 +36,19 @@ test('the README names every page of docs/', () => {
   const unnamed = readdirSync(join(ROOT, 'docs')).filter((name) => !text.includes(`(docs/${name})`));
   assert.deepEqual(unnamed, [], 'add a line to Documentation in README.md');
 });
+
+test('the threat model names tests that exist', () => {
+  const text = readFileSync(join(ROOT, 'docs', 'threat-model.md'), 'utf8');
+  const rows = text.split('\n').filter((line) => /^\| (?!who |---)/.test(line));
+  assert.ok(rows.length > 15);
+  const sources = readdirSync(join(ROOT, 'test'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.test.ts') && name !== 'docs.test.ts')
+    .map((name) => readFileSync(join(ROOT, 'test', name), 'utf8'))
+    .join('\n');
+  for (const row of rows) {
+    const shownBy = row.split(' | ').at(-1) ?? '';
+    const titles = [...shownBy.matchAll(/`([^`]+)`/g)].map((title) => title[1] as string);
+    assert.ok(titles.length > 0, `no test is named in: ${row}`);
+    for (const title of titles) assert.ok(sources.includes(title), `no test is called: ${title}`);
+  }
+});
