@@ -5,6 +5,9 @@ import { basename, dirname, join } from 'node:path';
 /** True in the standalone executable. */
 const STANDALONE = process.versions['bun'] !== undefined;
 
+/** Where a package links to its launcher: the name that stays when files move, and that people know. */
+const PUBLIC_NAMES = ['/usr/bin/pine-rsh', '/usr/local/bin/pine-rsh'];
+
 /** The name it was called by: the standalone sees it in argv[0]; under Node that is `node`, and the script's counts. */
 export function calledAs(): string {
   return basename((STANDALONE ? process.argv0 : process.argv[1]) ?? '');
@@ -14,9 +17,16 @@ export function calledAs(): string {
 export function programPath(): string {
   const own = ownFile();
   const launcher = join(dirname(dirname(own)), 'bin', 'pine-rsh');
-  return existsSync(launcher)
-    ? launcher
-    : join(dirname(own), basename(own).replace('pine-rshctl', 'pine-rsh'));
+  if (existsSync(launcher)) return PUBLIC_NAMES.find((name) => leadsTo(name, launcher)) ?? launcher;
+  return join(dirname(own), basename(own).replace('pine-rshctl', 'pine-rsh'));
+}
+
+function leadsTo(name: string, file: string): boolean {
+  try {
+    return realpathSync(name) === realpathSync(file);
+  } catch {
+    return false;
+  }
 }
 
 /** The command that runs pine-rsh in a process of its own. */
