@@ -2,6 +2,7 @@
  * `pine-rshctl doctor`: opens the mailbox of an alias step by step, as a mail client would, and says where it stops
  * and what to do. Status 0 only if mail would open.
  */
+import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Alias } from '../alias/alias.ts';
 import { listAliases } from '../alias/list.ts';
@@ -19,10 +20,12 @@ import { examineOpening } from './doctor/opening.ts';
 import { examinePinerc } from './doctor/pinerc.ts';
 import { examineQueue } from './doctor/queue.ts';
 import { formatFinding } from './doctor/report.ts';
+import { examineSendmail, sendsThrough } from './doctor/sendmail.ts';
 import { findAlias } from './find-alias.ts';
 import { findBrokers } from './find-brokers.ts';
 import { exitStatus, withInterrupt } from './interrupt.ts';
 import { type Output, paint, printJson, printLines } from './output.ts';
+import { type PinercEntry, parsePinerc } from './pinerc-file.ts';
 
 export const doctorCommand = declareCommand({
   name: 'doctor',
@@ -109,7 +112,9 @@ async function examine(word: string, { settings, options, signal, report }: Exam
   const named = await examineName(settings, host, alias.name);
   report(named.finding);
   const open = () => examineOpening(named.host, alias, { settings, programPath, signal });
-  const failure = await examineSteps(alias, {
+  const file = options.pinerc === undefined ? `${settings.home}/.pinerc` : resolve(options.pinerc);
+  const sends = alias.given.has('SENDMAIL') || sendsThrough(host, readPinerc(file));
+  const failure = await examineSteps(alias, sends, {
     settings,
     log: new Log(settings.stateDir, 0),
     signal: AbortSignal.any([signal, AbortSignal.timeout(OPEN_DEADLINE_MS)]),
@@ -124,18 +129,32 @@ async function examine(word: string, { settings, options, signal, report }: Exam
   if (failure !== undefined) report(opened ? { ...failure, mark: 'warning' } : failure);
   if (failure === undefined || opened) for (const finding of openings) report(finding);
   for (const finding of examineQueue(alias, settings)) report(finding);
-  const file = options.pinerc === undefined ? `${settings.home}/.pinerc` : resolve(options.pinerc);
   for (const finding of examinePinerc(host, alias, { settings, programPath, file })) report(finding);
 }
 
 /** What has failed on the way to a greeting, not reported yet. */
-async function examineSteps(alias: Alias, context: LoginContext): Promise<Finding | undefined> {
+async function examineSteps(
+  alias: Alias,
+  sends: boolean,
+  context: LoginContext,
+): Promise<Finding | undefined> {
   const login = await examineLogin(alias, context);
   if ('failure' in login) return login.failure;
   try {
-    return await examineImapd(login.connection, alias, context);
+    const failure = await examineImapd(login.connection, alias, context);
+    if (failure === undefined && sends) context.report(await examineSendmail(login.connection, alias));
+    return failure;
   } finally {
     login.connection.close();
+  }
+}
+
+/** Nothing where there is no file that can be read; `examinePinerc` says so. */
+function readPinerc(file: string): PinercEntry[] {
+  try {
+    return parsePinerc(readFileSync(file, 'utf8'));
+  } catch {
+    return [];
   }
 }
 

@@ -1,10 +1,11 @@
 /** Short commands on a mail host: which programs it has, and whatever setup does there. */
-import type { Connection } from '../transport/transport.ts';
+import type { Connection, RemoteExit } from '../transport/transport.ts';
 import { REMOTE_ANSWER_MAX, REMOTE_ANSWER_MS } from './limits.ts';
 
 export interface RemoteAnswer {
   readonly stdout: string;
   readonly stderr: string;
+  readonly exit: RemoteExit;
 }
 
 /**
@@ -27,9 +28,9 @@ export async function runRemote(
   }
   stream.stdin.end(input);
   const timer = setTimeout(() => stream.kill(), REMOTE_ANSWER_MS);
-  await stream.exit;
+  const exit = await stream.exit;
   clearTimeout(timer);
-  return answer;
+  return { ...answer, exit };
 }
 
 /**

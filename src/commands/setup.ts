@@ -159,6 +159,8 @@ async function setUp(run: SetupRun): Promise<void> {
 async function install(plan: InstallPlan, changes: SetupChanges, run: SetupRun): Promise<void> {
   const { answers, staging, prompt, signal } = run;
   const installed = await installKeys(plan, { staging, signal, prompt });
+  const { name } = plan.hosts.at(-1) as VisitedHost;
+  answers.say(`the mailbox opens: ${installed.greeting.replace(/\[CAPABILITY [^\]]*\] ?/, '')}`);
   try {
     signal.throwIfAborted();
     writeChanges(plan, changes, run);
@@ -166,8 +168,6 @@ async function install(plan: InstallPlan, changes: SetupChanges, run: SetupRun):
     await installed.undo();
     throw thrown;
   }
-  const { name } = plan.hosts.at(-1) as VisitedHost;
-  answers.say(`the mailbox opens: ${installed.greeting.replace(/\[CAPABILITY [^\]]*\] ?/, '')}`);
   if (installed.needsPerson) {
     answers.say(`a person is asked at every login: before Alpine, run: pine-rshctl connect ${name}`);
   }

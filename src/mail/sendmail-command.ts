@@ -13,7 +13,7 @@
 import { STATUS_NOT_FOUND } from '../imap/mail-stream.ts';
 
 /** sysexits.h EX_IOERR: fewer bytes than announced. Nobody sees it where the line was cut. */
-const STATUS_INCOMPLETE = 74;
+export const STATUS_INCOMPLETE = 74;
 /** sysexits.h EX_TEMPFAIL. */
 export const STATUS_TRY_LATER = 75;
 

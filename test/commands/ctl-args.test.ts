@@ -30,6 +30,8 @@ for (const words of [
   ['--help'],
   ['-h'],
   ['show', '--help'],
+  ['setup', '--help'],
+  ['doctor', '-h'],
   ['trust', '-h'],
   ['connect', '-h'],
   ['forward', '--help'],

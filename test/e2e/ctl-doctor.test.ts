@@ -336,6 +336,27 @@ const FAULTS: readonly Fault[] = [
     mark: 'warning',
   },
   {
+    title: 'a sendmail that is not there',
+    plant: () => ({ SENDMAIL: '/no/such/sendmail' }),
+    check: 'sendmail',
+    text: /no sendmail at \/no\/such\/sendmail/,
+    hint: /SENDMAIL/,
+    mark: 'warning',
+  },
+  {
+    title: 'a key for imapd alone where mail is to go out',
+    plant: ({ host, home, build }) => {
+      const key = readFileSync(host.authorizedKeysFile, 'utf8');
+      writeFileSync(host.authorizedKeysFile, `restrict,command="exec ${host.rimapd}" ${key}`);
+      home.writeFile('.pinerc', `sendmail-path=${build.rshPath} work sendmail -oi -t\n`);
+      return undefined;
+    },
+    check: 'sendmail',
+    text: /no mail can be sent through the host/,
+    hint: /limited to imapd/,
+    mark: 'warning',
+  },
+  {
     title: '.pinerc without rsh-path',
     plant: pinerc('rsh-path='),
     check: 'pinerc',

@@ -110,7 +110,7 @@ for (const build of BUILDS) {
       await screen.waitFor(/make .*\.pinerc, for Alpine \[yes\]\?/);
       answer(screen, '');
       const shown = await screen.waitFor(/status \d/);
-      assert.match(shown, /the mailbox opens: \* PREAUTH .*\nstatus 0/);
+      assert.match(shown, /the mailbox opens: \* PREAUTH .*status 0/s);
       assert.ok(!shown.includes(host.password));
       await screen.close();
       assert.equal(readFileSync(join(home.configDir, 'defaults.env'), 'utf8'), 'UNMANAGED=deny\n');
@@ -228,6 +228,9 @@ for (const build of BUILDS) {
         /^sendmail-path=\/.* work sendmail -oi -t$/m,
       );
 
+      const doctor = await runProgram(build.ctlPath, ['doctor', 'work'], { env: home.env });
+      assert.equal(doctor.code, 0);
+      assert.match(doctor.stdout.toString(), /ok +sendmail +the key's own/);
       const mailed = await runProgram(build.rshPath, ['work', 'sendmail', '-oi', '-t'], {
         env: home.env,
         input: 'To: ann@example.org\n\nhello\n',
@@ -368,10 +371,39 @@ for (const build of BUILDS) {
       );
     });
 
+    test('Ctrl-C while the mailbox is tried takes the key off the host again', async (t) => {
+      const host = await openPasswordHost(t, PASSWORD);
+      const home = openFreshHome(t);
+      const pw = home.writeFile('pw', `${host.password}\n`);
+      // With the key it hangs.
+      const slow = host.writeProgram(
+        'slow',
+        `test -z "$SSH_ORIGINAL_COMMAND" || sleep 60; exec ${host.rimapd}`,
+      );
+      const before = snapshot(home.dir);
+      const script = 'trap : INT; "$0" setup work "$@"; echo "status $?"; exec sleep 60';
+      const words = [
+        host.place,
+        '--imapd',
+        slow,
+        '--password-file',
+        pw,
+        '--fingerprint',
+        host.fingerprint,
+        '-y',
+      ];
+      const screen = openScreen(t, '/bin/sh', ['-c', script, build.ctlPath, ...words], { env: home.env });
+      await waitUntil('the key is there', () => host.authorizedKeys().length === 1);
+      screen.keys('C-c');
+      await screen.waitFor('status 130');
+      assert.deepEqual(host.authorizedKeys(), []);
+      assert.equal(snapshot(home.dir), before);
+    });
+
     const QUESTIONS: readonly (readonly [RegExp, (host: PasswordHost) => string])[] = [
       [/folders to be called, .*\?/, () => 'work'],
       [/replace it\s+\[no\]\?/, () => 'yes'],
-      [/USER@HOST:PORT\?/, ({ place }) => place],
+      [/USER@HOST\?/, ({ place }) => place],
       [/yes\/no\/fingerprint\)\?/, () => 'yes'],
       [/'s password:/, ({ password }) => password],
       [/or a file\s+\[new\]\?/, () => 'new'],

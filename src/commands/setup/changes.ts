@@ -5,8 +5,8 @@ import { aliasFile, defaultsFile, hostsFolder, readConfigFolder } from '../../al
 import { lookupAlias } from '../../alias/lookup.ts';
 import { escapeForTerminal } from '../../terminal-text.ts';
 import { printLines } from '../output.ts';
-import { listFolders, parsePinerc, userOf } from '../pinerc-file.ts';
-import { formatFolderLines, formatProgramLines, type PineFolder } from '../pinerc-lines.ts';
+import { findSetting, listFolders, parsePinerc, userOf } from '../pinerc-file.ts';
+import { formatFolderLines, formatMailbox, formatProgramLines, type PineFolder } from '../pinerc-lines.ts';
 import type { SetupRun } from '../setup.ts';
 import { formatAliasFile, type VisitedHost } from './host-plan.ts';
 import { finalKeys, type InstallPlan } from './install.ts';
@@ -92,6 +92,7 @@ export function writeChanges(plan: InstallPlan, changes: SetupChanges, run: Setu
   const mail = plan.hosts.at(-1) as VisitedHost;
   const folder: PineFolder = { label: mail.name, host: mail.name, user: mail.alias.user };
   const files = new FileChanges();
+  let otherInbox = false;
   try {
     for (const host of plan.hosts) {
       if (host.key !== undefined) files.writeKey(host.key);
@@ -105,10 +106,12 @@ export function writeChanges(plan: InstallPlan, changes: SetupChanges, run: Setu
     }
     if (changes.pinerc !== undefined) {
       const before = existsSync(changes.pinerc) ? readFileSync(changes.pinerc, 'latin1') : '';
+      const inbox = findSetting(parsePinerc(before), 'inbox-path')?.value ?? '';
+      otherInbox = inbox !== '' && !inbox.startsWith(formatMailbox(folder));
       const change = { programPath, folder, sendmail: plan.sendmail !== undefined };
       const after = editPinerc(before, change);
       if (after !== before) {
-        files.replace(changes.pinerc, Buffer.from(after, 'latin1'), (real) => `${real}.before-pine-rsh`);
+        files.replace(changes.pinerc, Buffer.from(after, 'latin1'), (real) => `${real}${BACKUP}`);
       }
     }
     for (const { decision } of plan.hosts) decision.record();
@@ -121,6 +124,11 @@ export function writeChanges(plan: InstallPlan, changes: SetupChanges, run: Setu
     answers.say(
       `${changes.pinerc} is ready: start Alpine (quit one that runs first: it writes the file when it ends)`,
     );
+    if (otherInbox) {
+      answers.say(
+        `INBOX stays where it is; the new mailbox is the collection ${mail.name} in the folder list`,
+      );
+    }
     return;
   }
   answers.say('the lines for .pinerc:');
@@ -132,6 +140,8 @@ export function writeChanges(plan: InstallPlan, changes: SetupChanges, run: Setu
     lines.map((line) => `  ${line.replace(/[^\t]+/g, escapeForTerminal)}`),
   );
 }
+
+const BACKUP = '.before-pine-rsh';
 
 /** In place of a line that says otherwise. */
 function setUnmanaged(text: string, value: string): string {

@@ -104,7 +104,8 @@ async function choosePlace(name: string, run: SetupRun): Promise<AliasKeys> {
   const { options, answers, settings } = run;
   const configured = await readSshConfig(name, run);
   const answer = await answers.get({
-    text: 'which host has the mail, and as whom: USER@HOST or USER@HOST:PORT',
+    about: ['where is the mail: USER@HOST, or USER@HOST:PORT where sshd has a port of its own'],
+    text: 'USER@HOST',
     option: 'USER@HOST',
     given: options.place,
     proposal: configured?.shown,

@@ -43,6 +43,7 @@ send() {
 
 case $SSH_ORIGINAL_COMMAND in
   *stored-*)
+    command -v "\${sendmail%% *}" >/dev/null || { echo "no $sendmail here" >&2; exit 127; }
     # As pine-rsh sends mail: size, mark and command line stand before the message, which is stored whole first.
     IFS= read -r size && IFS= read -r mark && IFS= read -r words || exit 74
     file=$(mktemp) || exit 75
