@@ -18,6 +18,16 @@ import { lockQueue } from './queue-lock.ts';
 import { openMail, type StoredMail } from './spool.ts';
 import { type Outcome, transmit } from './transmit.ts';
 
+/** What happens to a message in the queue; `docs/sending-mail.md` says so too. */
+export const FATES = {
+  delivered: 'removed',
+  'put-off': 'waits',
+  refused: 'held',
+  unsent: 'waits',
+  unreached: 'waits',
+  unknown: 'held',
+} as const satisfies Record<Outcome['kind'], string>;
+
 /** What became of one message. */
 export interface FlushedMail {
   readonly id: string;
@@ -168,7 +178,7 @@ function settle(
   { kind }: Outcome,
   note: string,
 ): void {
-  if (kind === 'delivered') {
+  if (FATES[kind] === 'removed') {
     folder.remove(entry);
     return;
   }

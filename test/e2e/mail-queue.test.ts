@@ -76,7 +76,10 @@ function formatMail(subject: string): Buffer {
 }
 
 for (const build of BUILDS) {
-  describe(`Mail for a host that is away (${build.name})`, { skip: NEEDS || build.skip }, () => {
+  describe(`Mail for a host that is away (${build.name})`, {
+    skip: NEEDS || build.skip,
+    concurrency: 2,
+  }, () => {
     test('Is kept privately, and sent in order and once after the next session that opens', async (t) => {
       for (const SHARE of ['no', 'yes']) {
         const { drop, home, send, ctl, kept, delivered, ...host } = await openSetup(t, build, { SHARE });
@@ -217,6 +220,7 @@ for (const build of BUILDS) {
 
   describe(`A queue that dies at any step (${build.name})`, {
     skip: NEEDS || requirePrograms('strace') || build.skip,
+    concurrency: 3,
   }, () => {
     /** All that changes the disk; strace counts each by itself. */
     const CALLS = ['pwrite64', 'fsync', 'rename', 'unlink', 'link', 'mkdir'];
