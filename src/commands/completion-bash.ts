@@ -1,6 +1,6 @@
 /** Completions for bash(1), with nothing but what bash itself has. Pure. */
 import type { CtlCommand } from './command.ts';
-import { type CompletedOperand, listOperands, listOptions } from './completion-words.ts';
+import { listOperands, listOptions } from './completion-words.ts';
 
 export function formatBashCompletion(commands: readonly CtlCommand[]): string {
   const names = commands.map(({ name }) => name).join(' ');
@@ -84,11 +84,13 @@ function formatCommand(command: CtlCommand): string {
 }
 
 function formatOperands(command: CtlCommand): string[] {
-  return listOperands(command).flatMap((operand, index) =>
-    operand === 'free' ? [] : [`    ${command.name}/${index}) offered=${formatOffer(operand)} ;;`],
+  return listOperands(command).flatMap(({ offer, repeats }, index) =>
+    offer === 'free'
+      ? []
+      : [`    ${command.name}/${repeats ? '*' : index}) offered=${formatOffer(offer)} ;;`],
   );
 }
 
-function formatOffer(operand: Exclude<CompletedOperand, 'free'>): string {
-  return operand === 'alias' ? '$(_pine_rsh_aliases "$1")' : `'${operand.join(' ')}'`;
+function formatOffer(offer: readonly string[] | 'alias'): string {
+  return offer === 'alias' ? '$(_pine_rsh_aliases "$1")' : `'${offer.join(' ')}'`;
 }

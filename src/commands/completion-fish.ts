@@ -1,11 +1,6 @@
 /** Completions for fish(1). Pure. */
 import type { CtlCommand } from './command.ts';
-import {
-  type CompletedOperand,
-  type CompletedOption,
-  listOperands,
-  listOptions,
-} from './completion-words.ts';
+import { type CompletedOption, listOperands, listOptions } from './completion-words.ts';
 
 export function formatFishCompletion(commands: readonly CtlCommand[]): string {
   const valued = commands
@@ -60,11 +55,11 @@ function formatCommand(command: CtlCommand): string[] {
     ...listOptions(command).map(
       (option) => `complete -c pine-rshctl -n '__pine_rsh_in ${name}' ${formatOption(option)}`,
     ),
-    ...listOperands(command).flatMap((operand, index) =>
-      operand === 'free'
-        ? []
-        : [`complete -c pine-rshctl -n '__pine_rsh_at ${name} ${index}' -a ${quote(formatOffer(operand))}`],
-    ),
+    ...listOperands(command).flatMap(({ offer, repeats }, index) => {
+      if (offer === 'free') return [];
+      const where = repeats ? `__pine_rsh_in ${name}` : `__pine_rsh_at ${name} ${index}`;
+      return [`complete -c pine-rshctl -n '${where}' -a ${quote(formatOffer(offer))}`];
+    }),
   ];
 }
 
@@ -75,8 +70,8 @@ function formatOption({ words, takesValue, summary }: CompletedOption): string {
   return [...spellings, ...(takesValue ? ['-x'] : []), `-d ${quote(summary)}`].join(' ');
 }
 
-function formatOffer(operand: Exclude<CompletedOperand, 'free'>): string {
-  return operand === 'alias' ? '(__pine_rsh_aliases)' : operand.join(' ');
+function formatOffer(offer: readonly string[] | 'alias'): string {
+  return offer === 'alias' ? '(__pine_rsh_aliases)' : offer.join(' ');
 }
 
 /** Inside single quotes fish knows two escapes. */

@@ -21,13 +21,24 @@ export function listOptions(command: CtlCommand): CompletedOption[] {
 }
 
 /** What may stand as an operand: words, an alias, or something that only the person knows. */
-export type CompletedOperand = readonly string[] | 'alias' | 'free';
+type Offer = readonly string[] | 'alias' | 'free';
 
-export function listOperands(command: CtlCommand): CompletedOperand[] {
-  return Object.entries(command.operands).map(([name, operand]) => completeOperand(name, operand));
+export interface CompletedOperand {
+  readonly name: string;
+  readonly offer: Offer;
+  /** It is the last one, and may stand several times. */
+  readonly repeats: boolean;
 }
 
-function completeOperand(name: string, { choices }: Operand): CompletedOperand {
+export function listOperands(command: CtlCommand): CompletedOperand[] {
+  return Object.entries(command.operands).map(([name, operand]) => ({
+    name,
+    offer: findOffer(name, operand),
+    repeats: operand.kind === 'several' || operand.kind === 'many',
+  }));
+}
+
+function findOffer(name: string, { choices }: Operand): Offer {
   if (choices !== undefined) return choices;
   return name === 'alias' ? 'alias' : 'free';
 }

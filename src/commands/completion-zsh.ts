@@ -59,7 +59,7 @@ fi
 function formatCommand(command: CtlCommand): string {
   const options = listOptions(command).map(formatOption);
   const operands = listOperands(command).map(
-    (operand, index) => `${index + 1}:${Object.keys(command.operands)[index]}:${formatAction(operand)}`,
+    ({ name, offer, repeats }, index) => `${repeats ? '*' : index + 1}:${name}:${formatAction(offer)}`,
   );
   return `    ${command.name}) _arguments ${[...options, ...operands].map(quote).join(' ')} ;;`;
 }
@@ -70,9 +70,9 @@ function formatOption({ words, takesValue, summary }: CompletedOption): string {
   return `${spelled}[${summary.replace(/[\\[\]:]/g, '\\$&')}]${takesValue ? ':value: ' : ''}`;
 }
 
-function formatAction(operand: CompletedOperand): string {
-  if (operand === 'alias') return '_pine_rsh_aliases';
-  return operand === 'free' ? ' ' : `(${operand.join(' ')})`;
+function formatAction(offer: CompletedOperand['offer']): string {
+  if (offer === 'alias') return '_pine_rsh_aliases';
+  return offer === 'free' ? ' ' : `(${offer.join(' ')})`;
 }
 
 function quote(text: string): string {

@@ -62,6 +62,8 @@ for (const [shell, words, rc] of [
     await complete(screen, 'pine-rshctl log --fo', '--follow');
     await complete(screen, 'pine-rshctl trust --fingerprint X w', '--fingerprint X work');
     await complete(screen, 'pine-rshctl completion f', 'completion fish');
+    await complete(screen, 'pine-rshctl doctor work le', 'doctor work lee@mail');
+    await complete(screen, 'pine-rshctl queue fl', 'queue flush');
     await complete(screen, 'pine-rsh w', 'pine-rsh work');
     await complete(screen, 'pine-rsh lee@m', 'pine-rsh lee@mail');
     // A second Tab shows what there is to choose from.
@@ -95,6 +97,8 @@ test('fish completes commands, options and aliases', { skip: requirePrograms('fi
     ['pine-rshctl trust --fingerprint X w', ['work']],
     ['pine-rshctl log --fo', ['--follow']],
     ['pine-rshctl completion ', ['bash', 'fish', 'zsh']],
+    ['pine-rshctl doctor work le', ['lee@mail']],
+    ['pine-rshctl queue fl', ['flush']],
     ['pine-rsh le', ['lee@mail']],
   ] as const) {
     assert.deepEqual((await ask(line)).sort(), words, line);
