@@ -15,6 +15,7 @@ import { programPath, requirePrograms } from '../helpers/requirements.ts';
 import { runAsPine } from '../helpers/run-as-pine.ts';
 import { type RunOptions, type RunResult, runProgram } from '../helpers/run-program.ts';
 import { defer } from '../helpers/scope.ts';
+import { openScreen } from '../helpers/screen.ts';
 import { openTempHome, type TempHome } from '../helpers/temp-home.ts';
 import { waitUntil, within } from '../helpers/wait.ts';
 
@@ -263,6 +264,21 @@ for (const build of BUILDS) {
       await run('scp', ['-q', '-s', '-S', build.rshPath, 'tree/sub/large.bin', `work:${server.home}/single`]);
       assert.ok(
         readFileSync(join(server.home, 'single')).equals(files.get('sub/large.bin') ?? Buffer.alloc(0)),
+      );
+    });
+
+    test('Without a command a person at a terminal gets a word, not an imapd', {
+      skip: requirePrograms('tmux'),
+    }, async (t) => {
+      const home = openTempHome(t);
+      home.writeAlias('work', { HOSTNAME: 'mail.invalid' });
+      // The shell stays: a screen whose program has ended scrolls away.
+      const script = '"$0" work; echo status $?; read stay';
+      const screen = openScreen(t, '/bin/sh', ['-c', script, build.rshPath], { env: home.env });
+      const shown = (await screen.waitFor('status 255')).replace(/\n/g, '');
+      assert.match(
+        shown,
+        /^pine-rsh: work: an imapd on a terminal is of no use to a person; give a command, or open work/,
       );
     });
 
