@@ -149,6 +149,19 @@ async function readWithMbsync(desk: Desk): Promise<void> {
   mkdirSync(join(desk.home.dir, 'Mail', 'work'), { recursive: true, mode: 0o700 });
 }
 
+/** Opens the group that Gnus would show, and prints the headers of its articles. */
+const READ_WITH_GNUS = `
+(require 'gnus-start)
+(setq gnus-home-directory "~/" gnus-init-file "~/.gnus.el")
+(load gnus-init-file)
+(require 'nnimap)
+(setq nntp-server-buffer (get-buffer-create " *server*"))
+(or (gnus-open-server gnus-select-method) (error "not opened: %s" (nnheader-get-report 'nnimap)))
+(or (gnus-request-group "INBOX" nil gnus-select-method) (error "no group"))
+(nnimap-retrieve-headers (number-sequence 1 ${MESSAGE_COUNT}) "INBOX" "work")
+(princ (with-current-buffer nntp-server-buffer (buffer-string)))
+`;
+
 const CLIENTS: readonly {
   readonly program: string;
   readonly examples: readonly string[];
@@ -209,6 +222,16 @@ const CLIENTS: readonly {
       const script = desk.home.writeFile('unread.py', text);
       const { stdout } = await run(desk, programPath('python3'), [script, 'work']);
       assert.deepEqual(stdout.toString().trimEnd().split('\n'), SUBJECTS);
+    },
+  },
+  {
+    program: 'emacs',
+    examples: ['gnus.el'],
+    read: async (desk) => {
+      desk.home.writeFile('.gnus.el', readExample('gnus.el', { [INSTALLED]: desk.build.rshPath }));
+      const script = desk.home.writeFile('read.el', READ_WITH_GNUS);
+      const { stdout } = await run(desk, programPath('emacs'), ['--batch', '--load', script]);
+      assert.deepEqual(stdout.toString().match(/message \d\d/g), SUBJECTS, stdout.toString());
     },
   },
 ];
