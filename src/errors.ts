@@ -250,6 +250,11 @@ const REASONS = {
     sysexit: 78,
   },
   'imapd-bye': { text: 'imapd on {host} refused: {greeting}', hint: 'ask its administrator', sysexit: 75 },
+  'imapd-no-inbox': {
+    text: 'imapd on {host} does not open INBOX: {said}',
+    hint: 'its mail log says why; check IMAPD, or ask the administrator',
+    sysexit: 75,
+  },
   'imapd-noise': {
     text: '{bytes} bytes and no IMAP greeting from {host}; first: {sample}',
     hint: 'silence the login scripts there, or check IMAPD',

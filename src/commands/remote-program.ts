@@ -1,5 +1,5 @@
 /** Short commands on a mail host: which programs it has, and whatever setup does there. */
-import type { Connection, RemoteExit } from '../transport/transport.ts';
+import type { Connection, RemoteExit, RemoteStream } from '../transport/transport.ts';
 import { REMOTE_ANSWER_MAX, REMOTE_ANSWER_MS } from './limits.ts';
 
 export interface RemoteAnswer {
@@ -19,18 +19,28 @@ export async function runRemote(
   input: Buffer = Buffer.alloc(0),
 ): Promise<RemoteAnswer> {
   const stream = await connection.exec({ kind: 'exec', text });
-  const answer = { stdout: '', stderr: '' };
-  for (const name of ['stdout', 'stderr'] as const) {
-    stream[name].on('data', (chunk: Buffer) => {
-      answer[name] += chunk.toString('latin1');
-      if (answer[name].length > REMOTE_ANSWER_MAX) stream.kill();
-    });
-  }
+  let stderr = '';
+  stream.stderr.on('data', (chunk: Buffer) => {
+    stderr = (stderr + chunk.toString('latin1')).slice(0, REMOTE_ANSWER_MAX);
+  });
   stream.stdin.end(input);
+  const stdout = await readOutput(stream);
+  return { stdout, stderr, exit: await stream.exit };
+}
+
+/** What a command prints on stdout until it ends, within bounds. */
+export async function readOutput(stream: RemoteStream): Promise<string> {
+  let output = '';
+  stream.stdout.on('data', (chunk: Buffer) => {
+    output += chunk.toString('latin1');
+    if (output.length > REMOTE_ANSWER_MAX) stream.kill();
+  });
+  // Whoever has read the beginning has paused it.
+  stream.stdout.resume();
   const timer = setTimeout(() => stream.kill(), REMOTE_ANSWER_MS);
-  const exit = await stream.exit;
+  await stream.exit;
   clearTimeout(timer);
-  return { ...answer, exit };
+  return output;
 }
 
 /**

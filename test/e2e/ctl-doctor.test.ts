@@ -71,6 +71,16 @@ const pinerc =
     home.writeFile('.pinerc', `${text}\n`);
   };
 
+/** Speaks IMAP, and refuses every folder. */
+const NO_INBOX = `printf '* PREAUTH ready\\r\\n'
+while read -r tag word rest; do
+  case $word in
+    LOGOUT*) printf '* BYE\\r\\n%s OK bye\\r\\n' "$tag"; exit ;;
+    CAPABILITY*) printf '* CAPABILITY IMAP4rev1\\r\\n%s OK done\\r\\n' "$tag" ;;
+    *) printf '%s NO [SERVERBUG] disk on fire\\r\\n' "$tag" ;;
+  esac
+done`;
+
 const FAULTS: readonly Fault[] = [
   {
     title: 'an unknown key in the alias file',
@@ -297,6 +307,13 @@ const FAULTS: readonly Fault[] = [
     check: 'greeting',
     text: /refused: \* BYE closed today/,
     hint: /administrator/,
+  },
+  {
+    title: 'an imapd that greets and then has no mail',
+    plant: ({ host }) => ({ IMAPD: host.writeProgram('empty', NO_INBOX) }),
+    check: 'open',
+    text: /does not open INBOX: NO \[SERVERBUG\] disk on fire/,
+    hint: /its mail log/,
   },
   {
     title: 'login scripts that talk for ever',
@@ -542,7 +559,7 @@ async function examine({ home, build }: Place, alias: string): Promise<Examined>
 async function opensInPine({ t, home, host, build }: Place, name: string): Promise<boolean> {
   const words = [name, '-l', host.user, 'exec', '/etc/rimapd'];
   const pine = runAsPine(t, build.rshPath, words, { env: home.env });
-  pine.write('a NOOP\r\n');
+  pine.write('a EXAMINE INBOX\r\n');
   const over = pine.waitForExit().then(() => {});
   await Promise.race([pine.waitForText(/^a (?:OK|NO)/m), over]);
   const opened = /^a OK/m.test(pine.output().toString('latin1'));

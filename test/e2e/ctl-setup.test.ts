@@ -94,8 +94,8 @@ for (const build of BUILDS) {
     test('A person goes from a fresh account to the index in Alpine', async (t) => {
       const host = await openPasswordHost(t, PASSWORD);
       const home = openFreshHome(t);
-      const script = '"$0" setup work "$1" --imapd "$2"; echo "status $?"; exec sleep 60';
-      const screen = openScreen(t, '/bin/sh', ['-c', script, build.ctlPath, host.place, host.rimapd], {
+      const script = '"$0" setup work "$1"; echo "status $?"; exec sleep 60';
+      const screen = openScreen(t, '/bin/sh', ['-c', script, build.ctlPath, host.place], {
         env: home.env,
       });
       await screen.waitFor('trust them (yes/no/fingerprint)?');
@@ -105,6 +105,9 @@ for (const build of BUILDS) {
       answer(screen, 'mistyped');
       await screen.waitFor(/not accepted; try again\n.*password:/);
       answer(screen, host.password);
+      // A host that has a sendmail in a usual place is asked about.
+      await screen.waitFor(/send mail through|refuse such/);
+      if (/send mail through/.test(screen.text())) answer(screen, 'no');
       await screen.waitFor('refuse such hosts (deny/allow) [deny]?');
       answer(screen, '');
       await screen.waitFor(/make .*\.pinerc, for Alpine \[yes\]\?/);
@@ -115,6 +118,8 @@ for (const build of BUILDS) {
       await screen.close();
       assert.equal(readFileSync(join(home.configDir, 'defaults.env'), 'utf8'), 'UNMANAGED=deny\n');
       assert.deepEqual(readdirSync(join(home.dir, 'tmp')), []);
+      const alias = readFileSync(join(home.configDir, 'hosts', 'work.env'), 'utf8');
+      assert.ok(alias.includes(`\nIMAPD=${programPath('imap')}\n`), alias);
 
       const alpine = openScreen(t, programPath('alpine'), ['-i'], { env: home.env });
       // What Alpine asks of everybody who starts it for the first time.
@@ -203,6 +208,12 @@ for (const build of BUILDS) {
       const wrong = await runSetup(build, home, { ...host, fingerprint: `SHA256:${'A'.repeat(43)}` });
       assert.match(wrong.stderr.toString(), /has no key with the fingerprint/);
 
+      const empty = host.writeProgram(
+        'empty',
+        'printf "* PREAUTH\\r\\n"; read -r x; printf "a NO no disk\\r\\n"',
+      );
+      const refused = await runSetup(build, home, host, '--imapd', empty);
+      assert.match(refused.stderr.toString(), /does not open INBOX: NO no disk/);
       // Its imapd works by password only: with the key something else runs.
       const fickle = host.writeProgram(
         'fickle',

@@ -27,7 +27,12 @@ export async function openPasswordHost(
   const methods = config.some((line) => line.startsWith('AuthenticationMethods'))
     ? []
     : ['AuthenticationMethods any'];
-  const host = await openMailHost(scope, { config: [...config, ...methods, 'PasswordAuthentication yes'] });
+  const lines = [...config, ...methods, 'PasswordAuthentication yes'];
+  const host = await openMailHost(scope, { config: lines });
+  // Dovecot's imap finds its mailbox without -c then, as on a host that somebody runs.
+  const env = [`HOME=${host.home}`, 'LANG=C.UTF-8', `CONFIG_FILE=${join(host.home, 'dovecot.conf')}`];
+  lines.unshift(`SetEnv ${env.map((each) => `"${each}"`).join(' ')}`);
+  await host.restart();
   // sshd goes by the account's home, the sessions by theirs.
   const file = join(host.home, '.ssh', 'authorized_keys');
   rmSync(host.authorizedKeysFile);

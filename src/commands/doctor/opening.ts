@@ -55,13 +55,22 @@ async function open(
     signal,
     // pine-rsh itself gives up before that.
     withinMs: OPEN_DEADLINE_MS * 2,
-    fail: (what) => new Failure('mail-not-opened', { what: what.replace('[ALERT] pine-rsh: ', '') }),
+    fail: (what) => explain(what, alias),
   });
   try {
-    await pine.ask('NOOP');
+    await pine.ask(EXAMINE);
     return pine;
   } catch (thrown) {
     pine.kill();
     throw thrown;
   }
+}
+
+/** Read-only, and every account has an INBOX: one that imapd cannot open would be an empty folder in Alpine. */
+const EXAMINE = 'EXAMINE INBOX';
+
+function explain(what: string, { hostname: host }: Alias): Failure {
+  const said = new RegExp(`^${EXAMINE} was answered: (?:.*\r\n)*\\S+ (NO .*|BAD .*)$`).exec(what)?.[1];
+  if (said !== undefined && !said.includes('pine-rsh:')) return new Failure('imapd-no-inbox', { host, said });
+  return new Failure('mail-not-opened', { what: what.replace('[ALERT] pine-rsh: ', '') });
 }

@@ -7,7 +7,7 @@ import type { Prompt } from '../../transport/prompt.ts';
 import { findHop } from '../find-hop.ts';
 import { formatAuthorizedKey, installKey, installScript, removeKey, removeScript } from './authorized-key.ts';
 import { formatAliasFile, type VisitedHost } from './host-plan.ts';
-import { readGreeting } from './programs.ts';
+import { openInbox } from './programs.ts';
 import { formatServerCommands } from './server-commands.ts';
 import type { Staging } from './staging.ts';
 
@@ -48,8 +48,16 @@ export async function installKeys(plan: InstallPlan, context: InstallContext): P
     return { ...(await tryMailbox(plan, context)), undo };
   } catch (thrown) {
     await undo();
-    throw thrown;
+    throw undos.length > 0 ? explainRefusedKey(thrown, plan) : thrown;
   }
+}
+
+/** The host has the key, and looks for keys elsewhere (AuthorizedKeysFile), or does not know an option of its line. */
+function explainRefusedKey(thrown: unknown, { hosts }: InstallPlan): unknown {
+  if (!(thrown instanceof Failure) || thrown.code !== 'login-refused') return thrown;
+  const { hostname, port } = (hosts.at(-1) as VisitedHost).alias;
+  const why = 'it was put there, but the host did not take it';
+  return new Failure('key-not-installed', { address: formatAddress(hostname, port), why }, { cause: thrown });
 }
 
 async function installOn(
@@ -120,7 +128,7 @@ async function tryMailbox(
   });
   try {
     return {
-      greeting: await readGreeting(connection, alias, { stateDir: settings.stateDir, signal }),
+      greeting: await openInbox(connection, alias, { stateDir: settings.stateDir, signal }),
       needsPerson,
     };
   } finally {

@@ -7,7 +7,7 @@ import { Log } from '../../log.ts';
 import { SENDMAIL_PLACES } from '../../mail/sendmail-command.ts';
 import { openImapd } from '../../transport/imapd.ts';
 import type { Connection } from '../../transport/transport.ts';
-import { findRemoteProgram } from '../remote-program.ts';
+import { findRemoteProgram, readOutput } from '../remote-program.ts';
 import type { Answers } from './answers.ts';
 import type { Visit } from './visit.ts';
 
@@ -28,7 +28,7 @@ export async function chooseImapd(
   const found = given ?? (await findRemoteProgram(connection, IMAPD_PLACES));
   for (let imapd = found ?? 'auto'; ; ) {
     try {
-      await readGreeting(connection, { ...alias, imapd }, context);
+      await openInbox(connection, { ...alias, imapd }, context);
       return imapd;
     } catch (thrown) {
       const failure = toFailure(thrown);
@@ -45,8 +45,12 @@ export async function chooseImapd(
   }
 }
 
-/** Starts imapd and ends it again; gives its greeting. @throws {Failure} those of `openImapd` */
-export async function readGreeting(
+/**
+ * Starts imapd, looks into INBOX and ends it again; gives its greeting.
+ *
+ * @throws {Failure} those of `openImapd`, `imapd-no-inbox`
+ */
+export async function openInbox(
   connection: Connection,
   alias: Alias,
   { stateDir, signal }: Pick<ProgramContext, 'stateDir' | 'signal'>,
@@ -57,8 +61,11 @@ export async function readGreeting(
     log: new Log(stateDir, 0),
     onStderr: () => {},
   });
-  stream.kill();
-  return greeting.toString('latin1').trimEnd();
+  stream.stdin.end('a EXAMINE INBOX\r\nb LOGOUT\r\n');
+  const answer = await readOutput(stream);
+  if (/^a OK/m.test(answer)) return greeting.toString('latin1').trimEnd();
+  const said = /^a (.*)/m.exec(answer)?.[1]?.trim() ?? 'it did not answer';
+  throw new Failure('imapd-no-inbox', { host: alias.hostname, said });
 }
 
 /** The command, or undefined if no mail is to be sent through the host. @throws {Failure} `usage` @throws {Declined} */
