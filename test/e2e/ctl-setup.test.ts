@@ -371,6 +371,30 @@ for (const build of BUILDS) {
       await opens(t, build, home, host);
     });
 
+    test('What ~/.ssh/config says under the name of the alias is proposed, and left to it', async (t) => {
+      const host = await openPasswordHost(t, PASSWORD);
+      const home = openFreshHome(t);
+      const config = ['Host work', 'HostName 127.0.0.1', `Port ${host.port}`, `User ${host.user}`, ''];
+      home.writeFile('.ssh/config', config.join('\n'));
+      const pw = home.writeFile('pw', `${host.password}\n`);
+      const words = [
+        'setup',
+        'work',
+        '--password-file',
+        pw,
+        '--fingerprint',
+        host.fingerprint,
+        '--key',
+        'new',
+        '-y',
+      ];
+      const done = await runProgram(build.ctlPath, words, { env: home.env });
+      assert.deepEqual([done.code, done.stderr.toString()], [0, '']);
+      const alias = readFileSync(join(home.configDir, 'hosts', 'work.env'), 'utf8');
+      assert.doesNotMatch(alias, /HOSTNAME|PORT/);
+      await opens(t, build, home, host);
+    });
+
     test('Where a person is asked at every login, setup says what to do before Alpine', async (t) => {
       const host = await openPasswordHost(t, PASSWORD, ['AuthenticationMethods publickey,password password']);
       const home = openFreshHome(t);
