@@ -5,6 +5,9 @@ import { measureDelayLine } from './delay-line.ts';
 import type { Measure } from './measure.ts';
 import { parseOptions } from './options.ts';
 import { PARTS } from './parts.ts';
+import { drawPicture, writePicture } from './picture.ts';
+import { formatBlock, writeBlock } from './readme.ts';
+import { makeResults, writeResults } from './results.ts';
 import { openStage, STANDALONE } from './stage.ts';
 import { formatMeasure } from './table.ts';
 
@@ -14,9 +17,12 @@ function print(text: string): void {
 
 async function main(scope: Scope): Promise<void> {
   if (!existsSync(STANDALONE)) throw new Error('this platform has no standalone to measure');
-  const { parts, roundTrips, runs } = parseOptions(process.argv.slice(2), Object.keys(PARTS));
+  const { parts, roundTrips, runs, whole } = parseOptions(process.argv.slice(2), Object.keys(PARTS));
+  const lines = new Map<number, number>();
   for (const each of roundTrips.filter((trip) => trip > 0)) {
-    print(`line of ${each} ms: ${(await measureDelayLine(scope, each)).toFixed(1)} ms there and back`);
+    const found = await measureDelayLine(scope, each);
+    lines.set(each, found);
+    print(`line of ${each} ms: ${found.toFixed(1)} ms there and back`);
   }
   const stage = await openStage(scope, roundTrips, runs);
   const measures: Measure[] = [];
@@ -26,6 +32,12 @@ async function main(scope: Scope): Promise<void> {
       print(formatMeasure(measure));
     }
   }
+  if (!whole) return;
+  const results = makeResults(measures, lines);
+  writeResults(results);
+  writePicture(drawPicture(measures));
+  writeBlock(formatBlock(results));
+  print('written: bench/results.json, bench/results.svg, README.md');
 }
 
 const undos: (() => unknown)[] = [];

@@ -59,7 +59,7 @@ export function ratioOf({ figures, base }: Measure, figure: Figure): number | un
 /** The other programs that did better than the measure's first figure. */
 export function listFaster({ figures, unit }: Measure): string[] {
   const [ours, ...others] = figures;
-  if (ours === undefined) return [];
+  if (ours === undefined || isPeer(ours.who)) return [];
   const better = (a: number, b: number) => (unit === 'MiB/s' ? a > b : a < b);
   return others
     .filter(({ who, median: theirs }) => isPeer(who) && better(theirs, ours.median))

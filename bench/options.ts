@@ -11,7 +11,7 @@ export interface Options {
 }
 
 const ROUND_TRIPS = [0, 20, 50, 100];
-const RUNS = 15;
+const RUNS = 12;
 
 /** @throws on an unknown part, option or number */
 export function parseOptions(words: readonly string[], known: readonly string[]): Options {

@@ -2,6 +2,8 @@
 import type { Measure } from './measure.ts';
 import { BURST, measureParallel, PARALLEL } from './parts/burst.ts';
 import { measureDecline } from './parts/decline.ts';
+import { measureAliases, measureKnownHosts } from './parts/growth.ts';
+import { measureBroker, measureIdle } from './parts/memory.ts';
 import { measureCold, measureShared, measureWarm } from './parts/opening.ts';
 import { DIRECTIONS, measureThroughput } from './parts/throughput.ts';
 import type { Stage } from './stage.ts';
@@ -25,6 +27,14 @@ export const PARTS: Readonly<Record<string, Part>> = {
     for (const roundTrip of stage.roundTrips.filter((each) => THROUGHPUT_TRIPS.includes(each))) {
       for (const direction of DIRECTIONS) yield await measureThroughput(stage, roundTrip, direction);
     }
+  },
+  memory: async function* (stage) {
+    yield await measureIdle(stage);
+    yield* await measureBroker(stage);
+  },
+  growth: async function* (stage) {
+    yield* await measureAliases(stage);
+    yield* await measureKnownHosts(stage);
   },
   parallel: async function* (stage) {
     for (const count of PARALLEL) yield await measureParallel('parallel', stage, 0, count);

@@ -2,12 +2,13 @@
  * Bytes a second through a session, from `head` there to `wc` here and the other way. The time of the same session
  * without bytes is taken off, so that a quick login is no bandwidth.
  */
+import type { TempHome } from '../../test/helpers/temp-home.ts';
 import { timeMail, timeRun } from '../mail-session.ts';
 import { compare, type Measure, type Subject } from '../measure.ts';
 import { openOtherPeers, openSsh, type Peer, SSH } from '../peers.ts';
 import { openHome, pineOpens, STANDALONE, type Stage } from '../stage.ts';
 
-const MIB = 1024 * 1024;
+export const MIB = 1024 * 1024;
 
 export const DIRECTIONS = ['down', 'up'] as const;
 
@@ -27,19 +28,18 @@ export async function measureThroughput(
   const shared = openHome(stage, roundTrip);
   const alone = openHome(stage, roundTrip, { SHARE: 'no' });
   await timeMail(pineOpens(stage, shared));
-  const ours = [
-    { who: 'pine-rsh', env: shared.env },
-    { who: 'pine-rsh, SHARE=no', env: alone.env },
-  ].map(({ who, env }) => ({
-    who,
-    command: (remote: string) => ({ file: STANDALONE, words: ['work', remote], env }),
-  }));
+  const ours = [pineRuns('pine-rsh', shared), pineRuns('pine-rsh, SHARE=no', alone)];
   // dbclient's window of 24 KiB would take minutes over a long line.
   const others = roundTrip === 0 ? openOtherPeers(stage, roundTrip) : [];
   const size = roundTrip === 0 ? SIZE_NEAR : SIZE_FAR;
   const subjects = [...ours, openSsh(stage, roundTrip), ...others].map((peer) => rate(peer, direction, size));
   const figures = await compare(subjects, Math.min(stage.runs, RUNS_MAX));
   return { part: 'throughput', what: direction, roundTrip, unit: 'MiB/s', figures, base: SSH };
+}
+
+/** pine-rsh as a program that runs a command line there. */
+export function pineRuns(who: string, { env }: TempHome): Peer {
+  return { who, command: (remote) => ({ file: STANDALONE, words: ['work', remote], env }) };
 }
 
 function rate(peer: Peer, direction: Direction, size: number): Subject {
@@ -53,7 +53,8 @@ function rate(peer: Peer, direction: Direction, size: number): Subject {
   };
 }
 
-async function timeBytes({ who, command }: Peer, direction: Direction, size: number): Promise<number> {
+/** The milliseconds of a whole session that passes on so many bytes. */
+export async function timeBytes({ who, command }: Peer, direction: Direction, size: number): Promise<number> {
   const source = `head -c ${size} /dev/zero`;
   const { file, words, env } = command(direction === 'down' ? source : 'wc -c');
   const script = direction === 'down' ? '"$0" "$@" | wc -c' : `${source} | "$0" "$@"`;

@@ -69,8 +69,18 @@ export function signalProcess(pid: number, signal: NodeJS.Signals): void {
 
 /** The largest resident set the process ever had, in bytes (VmHWM of proc_pid_status(5)). */
 export function peakMemoryOf(pid: number): number {
-  const kib = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-  if (kib === undefined) throw new Error(`no VmHWM for process ${pid}`);
+  return readMemory(pid, 'VmHWM');
+}
+
+/** Its resident set now, in bytes. */
+export function residentMemoryOf(pid: number): number {
+  return readMemory(pid, 'VmRSS');
+}
+
+function readMemory(pid: number, name: string): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const kib = new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1];
+  if (kib === undefined) throw new Error(`no ${name} for process ${pid}`);
   return Number(kib) * 1024;
 }
 

@@ -3,19 +3,19 @@
  * middle and at the end must be the same. Run by hand, for each build: `npx tsx test/soak/broker-soak.ts [SESSIONS]`.
  */
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { type OpenedSession, openThroughBroker } from '../../src/broker/client.ts';
 import { openSharing } from '../broker/sharing.ts';
 import { BUILDS, type Build } from '../helpers/builds.ts';
+import { residentMemoryOf } from '../helpers/processes.ts';
 import type { Scope } from '../helpers/scope.ts';
 import { waitUntil } from '../helpers/wait.ts';
 
 const SESSIONS = Number(process.argv[2] ?? 2_000);
 
 function measure(pid: number): string {
-  const rss = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
   const descriptors = readdirSync(`/proc/${pid}/fd`).length;
-  return `${descriptors} descriptors, ${Math.round(Number(rss) / 1024)} MiB`;
+  return `${descriptors} descriptors, ${Math.round(residentMemoryOf(pid) / 1024 / 1024)} MiB`;
 }
 
 function print(text: string): void {
