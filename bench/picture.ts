@@ -52,6 +52,7 @@ export function drawPicture(measures: readonly Measure[]): string {
   const trips = [...new Set(all.map(({ roundTrip }) => roundTrip))];
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="13">`,
+    '<title>Time to the greeting of an imapd over lines of several lengths</title>',
     '<style>text{fill:#1f2328}.grid{stroke:#8b949e;stroke-opacity:.35}@media(prefers-color-scheme:dark){text{fill:#e6edf3}}</style>',
     `<text x="${PLOT.left}" y="16">ms from the start of the program to the greeting</text>`,
     ...ticks.map((ms) => drawTick(ms, yOf(ms))),
