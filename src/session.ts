@@ -56,7 +56,10 @@ export async function runSession(args: readonly string[], readSettings: () => Se
     answer.log = log;
     const mailArguments = answer.mail ? undefined : asSendmail(parsed.invocation);
     answer.mailer = mailArguments !== undefined;
-    if (mailer && !answer.mailer) signals.obey('SIGHUP', 'SIGINT');
+    if (mailer && !answer.mailer) {
+      signals.release('SIGHUP', 'SIGINT', 'SIGQUIT');
+      signals.obey('SIGHUP', 'SIGINT');
+    }
     const run = { args, settings, log, descriptors, answer, gone };
     return await runInvocation(parsed.invocation, mailArguments, run);
   } catch (error) {
@@ -265,6 +268,11 @@ class Signals {
 
   ignore(...names: readonly NodeJS.Signals[]): void {
     for (const name of names) process.on(name, () => {});
+  }
+
+  /** Back to what they do by themselves. */
+  release(...names: readonly NodeJS.Signals[]): void {
+    for (const name of names) process.removeAllListeners(name);
   }
 }
 

@@ -5,7 +5,8 @@ export const USAGE = `usage: pine-rsh [-46dnKxqsv] [-l USER] [-p PORT] [-t SECON
                 [USER@]HOST [-l USER] [COMMAND ...]
 
 An rsh that speaks SSH, for mail clients. HOST is an alias: a file hosts/HOST.env
-in ~/.config/pine-rsh. Without COMMAND the alias's imapd is run.
+in ~/.config/pine-rsh. Without COMMAND the alias's imapd is run; with
+"sendmail ..." a message is read and given to the alias's sendmail.
 
   -4, -6          IPv4 or IPv6 only
   -l USER         log in as USER
@@ -24,6 +25,7 @@ For Alpine, in .pinerc:
   rsh-path=/absolute/path/pine-rsh
   rsh-open-timeout=15
   ssh-path=
+  sendmail-path=/absolute/path/pine-rsh HOST sendmail -oi -t
 
 pine-rshctl list shows the aliases, pine-rshctl log what happened.
 `;

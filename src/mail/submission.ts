@@ -2,7 +2,7 @@
  * pine-rsh as a sendmail: `sendmail-path=/path/pine-rsh work sendmail -oi -t`. From the message on stdin to an exit
  * status that says what became of it.
  */
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import type { Alias } from '../alias/alias.ts';
 import type { Invocation } from '../argv.ts';
 import { Failure } from '../errors.ts';
@@ -32,7 +32,8 @@ export interface Submission {
  * @throws {Failure} what kept the message from being sent; its `sysexit` is the status
  */
 export async function submitMail(submission: Submission): Promise<number> {
-  const { alias, settings, input, args } = submission;
+  const { alias, settings, invocation, args } = submission;
+  const input = invocation.stdinFromNull ? Readable.from([]) : submission.input;
   const folder = new QueueFolder(settings);
   const envelope = makeEnvelope(submission);
   const keepFor = alias.queue ? alias.name : undefined;

@@ -106,7 +106,7 @@ function openSession(
 }
 
 /** What ended the wait for something. */
-type Event = 'done' | 'exit' | 'stalled' | 'interrupted';
+type Event = 'done' | 'exit' | 'stalled' | 'dead' | 'interrupted';
 
 class Upload {
   readonly #mail: StoredMail;
@@ -151,7 +151,7 @@ class Upload {
     const event = sent === 'done' ? await this.#awaitExit() : sent;
     if (this.#ended === undefined) return this.#giveUp(event);
     // The exit follows the end of stdout; the last words on stderr may still be on their way through here.
-    await this.#within(this.#stderrEnd, MAIL_STALL_MS);
+    await within(MAIL_STALL_MS, this.#stderrEnd, this.#interrupted);
     return this.#judge(this.#ended);
   }
 
@@ -163,9 +163,16 @@ class Upload {
     const buffer = Buffer.alloc(CHANNEL_PACKET_MAX);
     let unconfirmed = 0;
     for (let at = -1; at < size; ) {
-      const count = at === -1 ? 0 : this.#mail.read(buffer, at);
-      if (at !== -1 && count === 0) throw new Failure('internal', { what: 'the message became shorter' });
+      // The last byte goes alone, once the peer has all before it: a line that is lost earlier leaves no doubt.
+      const isLast = size - at === 1;
+      const most = at === -1 ? 0 : Math.min(buffer.length, Math.max(1, size - at - 1));
+      const count = most === 0 ? 0 : this.#mail.read(buffer.subarray(0, most), at);
+      if (count < Math.min(1, most)) throw new Failure('internal', { what: 'the message became shorter' });
       const chunk = at === -1 ? preamble : Buffer.from(buffer.subarray(0, count));
+      if (isLast && at !== -1) {
+        const heard = await this.#probe();
+        if (heard !== 'done') return heard;
+      }
       at = Math.max(at, 0) + count;
       if (at === size) {
         this.#options.onLastBytes();
@@ -207,20 +214,12 @@ class Upload {
   }
 
   async #probe(): Promise<Event> {
-    const answer = this.#session.alive(MAIL_STALL_MS).then((alive): Event => (alive ? 'done' : 'stalled'));
+    const answer = this.#session.alive(MAIL_STALL_MS).then((alive): Event => (alive ? 'done' : 'dead'));
     return Promise.race([answer, this.#exit, this.#interrupted]);
   }
 
-  async #within(wanted: Promise<Event>, ms: number): Promise<Event> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<Event>((resolve) => {
-      timer = setTimeout(() => resolve('stalled'), ms);
-    });
-    try {
-      return await Promise.race([wanted, this.#exit, this.#interrupted, late]);
-    } finally {
-      clearTimeout(timer);
-    }
+  #within(wanted: Promise<Event>, ms: number): Promise<Event> {
+    return within(ms, wanted, this.#exit, this.#interrupted);
   }
 
   #onOutput(fd: 1 | 2, chunk: Buffer): void {
@@ -233,10 +232,10 @@ class Upload {
   /** We end it, or the line is dead. */
   #giveUp(event: Event): Outcome {
     if (event === 'interrupted') return this.#lost(`ended by ${String(this.#options.signal.reason)}`);
-    const seconds = (this.#allSent ? MAIL_ANSWER_MS : MAIL_STALL_MS) / 1000;
-    return this.#lost(
-      this.#allSent ? `no answer within ${seconds} s` : `nothing went through for ${seconds} s`,
-    );
+    const seconds = MAIL_STALL_MS / 1000;
+    if (event === 'dead') return this.#lost(`no sign of life for ${seconds} s`);
+    if (!this.#allSent) return this.#lost(`nothing went through for ${seconds} s`);
+    return this.#lost(`no answer within ${MAIL_ANSWER_MS / 1000} s`);
   }
 
   #lost(why: string): Outcome {
@@ -275,5 +274,18 @@ class Upload {
     const facts = { host, how, said: words === '' ? '' : `: ${words.slice(0, LOG_SAMPLE_MAX)}` };
     const failure = new Failure('mail-not-run', facts);
     return { kind: 'refused', status: failure.sysexit, said, failure };
+  }
+}
+
+/** The first of these, or `stalled` after `ms`. */
+async function within(ms: number, ...wanted: readonly Promise<Event>[]): Promise<Event> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<Event>((resolve) => {
+    timer = setTimeout(() => resolve('stalled'), ms);
+  });
+  try {
+    return await Promise.race([...wanted, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }

@@ -90,7 +90,7 @@ for (const build of BUILDS) {
           assert.deepEqual([code, `${stdout}${stderr}`], [0, '']);
         }
         await settle();
-        assert.equal(kept(WAITING).length, 3);
+        await waitUntil('all three wait', () => kept(WAITING).length === 3);
         const dir = join(home.stateDir, 'queue');
         assert.equal(statSync(dir).mode & 0o777, 0o700);
         for (const name of kept()) assert.equal(statSync(join(dir, name)).mode & 0o777, 0o600);
