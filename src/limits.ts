@@ -260,3 +260,6 @@ export const WINDOW_GROWN_ALL = 56 * 1024 * 1024;
 
 /** A line shorter than this (milliseconds there and back) is filled by ssh2's own window. */
 export const WINDOW_ROUND_TRIP_MS = 10;
+
+/** Channels opened in advance: with a warm imapd enough for Alpine's three folders at once. */
+export const CHANNELS_AHEAD = 2;

@@ -73,6 +73,9 @@ class Broker implements SessionHost, RunningBroker {
       dial: () => this.#dial(),
       freshMs: this.#freshMs(),
       onRefused: () => this.#warm.drop(true),
+      onRoom: () => {
+        if (this.#usedForMail) this.#warm.resume();
+      },
       onSuspect: (connection) => this.#warm.dropOn(connection),
       onClockJump: () => this.#warm.drop(),
     });

@@ -35,6 +35,8 @@ export interface PoolOptions {
   readonly freshMs: number;
   /** Called when the server refuses a channel, so that sessions nobody uses can give way. */
   readonly onRefused: () => void;
+  /** Called when a client's session has ended on a connection that had refused a channel. */
+  readonly onRoom: () => void;
   /** Called when a connection did not answer. */
   readonly onSuspect: (connection: Connection) => void;
   /** Called when nothing known about the network counts any more. */
@@ -68,7 +70,7 @@ export class ConnectionPool {
       const pooled = found ?? (await this.#dialShared());
       const doubtful = found !== undefined && purpose !== 'plain';
       try {
-        return await this.#startOn(pooled, start, doubtful);
+        return await this.#startOn(pooled, start, purpose, doubtful);
       } catch (error) {
         if (doubtful && isLost(error)) {
           this.#suspect(pooled);
@@ -118,6 +120,7 @@ export class ConnectionPool {
   async #startOn<T extends { readonly stream: RemoteStream }>(
     pooled: Pooled,
     start: Start<T>,
+    purpose: Purpose,
     doubtful: boolean,
   ): Promise<T> {
     pooled.sessions += 1;
@@ -126,7 +129,11 @@ export class ConnectionPool {
       if (doubtful) await this.#guard(pooled, starting);
       const started = await starting;
       pooled.connection.prepare();
-      void started.stream.exit.then(() => this.#release(pooled));
+      void started.stream.exit.then(() => {
+        const wasFull = pooled.full;
+        this.#release(pooled);
+        if (wasFull && purpose !== 'spare') this.#options.onRoom();
+      });
       return started;
     } catch (error) {
       this.#release(pooled);

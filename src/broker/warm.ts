@@ -86,6 +86,12 @@ export class WarmSessions {
     if (pause) this.#pausedUntil = performance.now() + WARM_PAUSE_MS;
   }
 
+  /** The server has room again. */
+  resume(): void {
+    this.#pausedUntil = 0;
+    this.refill();
+  }
+
   /** Ends those on a connection that is of no use any more. */
   dropOn(connection: Connection): void {
     for (const warm of this.#ready) if (warm.session.connection === connection) this.#drop(warm);

@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto';
 import ssh2 from 'ssh2';
 // @ts-expect-error: not part of its declared interface
 import constants from 'ssh2/lib/protocol/constants.js';
-import { WINDOW_GROWN, WINDOW_GROWN_ALL, WINDOW_ROUND_TRIP_MS } from '../limits.ts';
+import { CHANNELS_AHEAD, WINDOW_GROWN, WINDOW_GROWN_ALL, WINDOW_ROUND_TRIP_MS } from '../limits.ts';
 import { encodeStrings, WireReader } from './ssh-wire.ts';
 
 const { utils } = ssh2;
@@ -156,8 +156,6 @@ interface RoundTripShape {
 
 /** A channel that no command was started on yet. */
 interface Prepared {
-  /** What ssh2 takes for its command. */
-  readonly marker: string;
   /** The server's number for it, once it is open. */
   channel?: number;
   /** Told once a command was started. */
@@ -181,7 +179,7 @@ export class RoundTrips {
   });
   #command: string | undefined;
   #fresh = true;
-  #prepared: Prepared | undefined;
+  readonly #prepared = new Map<string, Prepared>();
   #mayPrepare = true;
 
   private constructor(client: ssh2.Client, protocol: RoundTripShape) {
@@ -206,19 +204,23 @@ export class RoundTrips {
   }
 
   /**
-   * Opens a channel for the next command in advance, unless one waits. A server that refuses it, or takes it back, has
-   * no room for what nobody uses yet, and is not asked again.
+   * Opens channels for the next commands in advance, as many as are missing. A server that refuses one, or takes it
+   * back, has no room for what nobody uses yet, and is not asked again.
    */
   prepare(): void {
-    if (this.#prepared !== undefined || !this.#mayPrepare) return;
-    const prepared: Prepared = { marker: `\0${randomUUID()}` };
-    this.#prepared = prepared;
+    while (this.#mayPrepare && this.#prepared.size < CHANNELS_AHEAD) this.#prepareOne();
+  }
+
+  #prepareOne(): void {
+    const marker = `\0${randomUUID()}`;
+    const prepared: Prepared = {};
+    this.#prepared.set(marker, prepared);
     try {
       // ssh2 sends the marker as the command of the channel, were it not held back below.
-      this.#client.exec(prepared.marker, (error, channel) => {
+      this.#client.exec(marker, (error, channel) => {
         if (prepared.done !== undefined) prepared.done(error, channel);
         else {
-          this.#prepared = undefined;
+          this.#prepared.delete(marker);
           this.#mayPrepare = false;
         }
       });
@@ -228,14 +230,16 @@ export class RoundTrips {
     }
   }
 
-  /** Starts a command on the channel that was opened in advance. False if there is none. */
+  /** Starts a command on a channel that was opened in advance. False if there is none. */
   startPrepared(command: string, done: ssh2.ClientCallback): boolean {
-    const prepared = this.#prepared;
-    if (prepared?.channel === undefined) return false;
-    this.#prepared = undefined;
-    prepared.done = done;
-    this.#protocol.exec(prepared.channel, command, true);
-    return true;
+    for (const [marker, prepared] of this.#prepared) {
+      if (prepared.channel === undefined) continue;
+      this.#prepared.delete(marker);
+      prepared.done = done;
+      this.#protocol.exec(prepared.channel, command, true);
+      return true;
+    }
+    return false;
   }
 
   #joinService(): void {
@@ -281,8 +285,9 @@ export class RoundTrips {
       forward(...words);
     };
     protocol.exec = (channel, command, wantReply) => {
-      if (command === this.#prepared?.marker) {
-        this.#prepared.channel = channel;
+      const prepared = this.#prepared.get(command);
+      if (prepared !== undefined) {
+        prepared.channel = channel;
         return;
       }
       const done = sent === command && channel === 0;

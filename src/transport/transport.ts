@@ -34,7 +34,7 @@ export interface RemoteCommand {
 export interface Connection {
   /** @throws {Failure} `exec-refused`, `connection-lost` */
   exec(command: RemoteCommand): Promise<RemoteStream>;
-  /** Makes the next `exec` faster where that is possible; may do nothing. */
+  /** Makes the next calls of `exec` faster where that is possible; may do nothing. */
   prepare(): void;
   /** A direct-tcpip channel (RFC 4254 section 7.2). @throws {Failure} `forward-refused`, `connection-lost` */
   forward(host: string, port: number): Promise<RemoteStream>;

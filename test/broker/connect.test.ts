@@ -179,6 +179,7 @@ test('a connection that a person made is not given up for silence, and is gone w
     dial: () => Promise.reject(new Failure('no-identity', { user: 'pat', tried: 'none', alias: 'work' })),
     freshMs: 1,
     onRefused: () => {},
+    onRoom: () => {},
     onSuspect: (suspect) => suspects.push(suspect),
     onClockJump: () => {},
   });
