@@ -36,7 +36,9 @@ export function openPemKey(text: string, passphrase: Buffer | undefined): Opened
   } catch (error) {
     const why = errnoOf(error) ?? 'not readable';
     // A wrong passphrase has many faces: bad padding, or padding that is right by chance around bytes that are not.
-    if (passphrase === undefined || /UNSUPPORTED|UNKNOWN/.test(why)) return { kind: 'unusable', why };
+    const garbage = String(error).includes('DECODER routines::unsupported');
+    if (passphrase === undefined || (!garbage && /UNSUPPORTED|UNKNOWN/.test(why)))
+      return { kind: 'unusable', why };
     return { kind: 'wrong-passphrase' };
   }
   const written = writeForSsh2(key);
