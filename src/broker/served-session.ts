@@ -44,6 +44,8 @@ export class ServedSession {
   #served: Served | undefined;
   readonly #paused = new Set<RemoteStream['stdout']>();
   #untaken = 0;
+  /** What the SSH channel took and the client was not told of yet. */
+  #taken = 0;
   #outputEnded = false;
   /** Takes the answers to the prompt that is open. */
   #onAnswers: ((answers: readonly string[] | undefined) => void) | undefined;
@@ -241,7 +243,11 @@ export class ServedSession {
     if (this.#untaken > STDIN_WINDOW) throw new FrameError('more input than may be under way');
     stdin.write(payload, () => {
       this.#untaken -= payload.length;
-      this.#frames.control(FRAME.TAKEN, { bytes: payload.length });
+      this.#taken += payload.length;
+      // Each one wakes the client: not for every frame of a long upload.
+      if (this.#untaken > 0 && this.#taken < STDIN_WINDOW / 4) return;
+      this.#frames.control(FRAME.TAKEN, { bytes: this.#taken });
+      this.#taken = 0;
     });
   }
 
