@@ -279,11 +279,24 @@ function buildTarball(scratch) {
   run('tar', ['-C', scratch, ...owner, '-I', gzip, '-cf', join(OUT, `${name}.tar.gz`), name]);
 }
 
-/** npm knows the libraries; the runtime of the standalone is a tool to it, and is added. */
+/** What is bundled into the program; the rest of node_modules only builds and tests it. */
+const BUNDLED = ['bcrypt-pbkdf', 'dotenv', 'ssh2', 'yargs'];
+
+/** npm knows the libraries, with what they need; the runtime of the standalone is a tool to it, and is added. */
 function makeSbom() {
   const sbom = JSON.parse(
-    run('npm', ['sbom', '--sbom-format=cyclonedx', '--omit=dev'], { stdio: ['ignore', 'pipe', 'ignore'] }),
+    run('npm', ['sbom', '--sbom-format=cyclonedx'], { stdio: ['ignore', 'pipe', 'ignore'] }),
   );
+  const needs = new Map(sbom.dependencies.map(({ ref, dependsOn }) => [ref, dependsOn ?? []]));
+  const inside = new Set();
+  const add = (ref) => {
+    if (inside.has(ref)) return;
+    inside.add(ref);
+    for (const each of needs.get(ref) ?? []) add(each);
+  };
+  for (const { name, 'bom-ref': ref } of sbom.components) if (BUNDLED.includes(name)) add(ref);
+  sbom.components = sbom.components.filter(({ 'bom-ref': ref }) => inside.has(ref));
+  sbom.dependencies = sbom.dependencies.filter(({ ref }) => inside.has(ref));
   sbom.metadata.component.name = MANIFEST.name;
   sbom.metadata.timestamp = new Date(DATE * 1000).toISOString();
   // A serial number may be left out, and a random one would make no two builds alike.
