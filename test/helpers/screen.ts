@@ -72,7 +72,7 @@ export function openScreen(
   const home = quoteForShell(options.cwd ?? options.env['HOME'] ?? '/');
   writeFileSync(
     launch,
-    `trap : HUP INT QUIT TERM
+    `trap : INT QUIT
 sh -c 'echo $$ >"$0.new"; mv "$0.new" "$0"; cd "$1" && shift && exec "$@"' ${pidFile} ${home} ${program}
 echo $? >${statusFile}
 `,
