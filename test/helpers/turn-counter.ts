@@ -17,18 +17,15 @@ export async function openTurnCounter(scope: Scope, to: number): Promise<TurnCou
   let turns = 0;
   const server = createServer((near) => {
     const far = connect({ port: to, host: '127.0.0.1' });
-    let answered = true;
+    let spoke = Number.NEGATIVE_INFINITY;
     near.on('data', (data) => {
-      if (answered) turns += 1;
-      answered = false;
+      const now = performance.now();
+      // What came sooner was no answer to an answer, but to its first part.
+      if (now - spoke > HOLD_MS / 2) turns += 1;
+      spoke = now;
       far.write(data);
     });
-    far.on('data', (data) => {
-      setTimeout(() => {
-        answered = true;
-        near.write(data);
-      }, HOLD_MS);
-    });
+    far.on('data', (data) => setTimeout(() => near.write(data), HOLD_MS));
     for (const [from, into] of [
       [near, far],
       [far, near],
