@@ -62,6 +62,8 @@ export interface Relay {
   /** From now on nothing gets through, in either direction, and nobody is told. */
   stall(): void;
   resume(): void;
+  /** Breaks every line there is; both ends see it closed. */
+  breakLines(): void;
   /** The next line breaks after so many bytes in one direction; both ends see it closed. */
   cutAfter(bytes: number, direction: 'up' | 'down'): void;
   /** Bytes that the last line carried. */
@@ -118,6 +120,9 @@ export async function openRelay(scope: Scope, to: number, port = 0): Promise<Rel
     resume: () => {
       stalled = false;
       for (const socket of sockets) socket.resume();
+    },
+    breakLines: () => {
+      for (const socket of sockets) socket.destroy();
     },
     cutAfter: (bytes, direction) => {
       limits = { up: Number.POSITIVE_INFINITY, down: Number.POSITIVE_INFINITY, [direction]: bytes };

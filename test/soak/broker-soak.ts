@@ -10,6 +10,7 @@ import { BUILDS, type Build } from '../helpers/builds.ts';
 import { residentMemoryOf } from '../helpers/processes.ts';
 import type { Scope } from '../helpers/scope.ts';
 import { waitUntil } from '../helpers/wait.ts';
+import { withScope } from './hour/own-scope.ts';
 
 const SESSIONS = Number(process.argv[2] ?? 2_000);
 
@@ -59,11 +60,4 @@ async function soak(scope: Scope, build: Build): Promise<void> {
   await waitUntil('imapds end', () => sharing.host.remoteProcesses().length <= 1);
 }
 
-for (const build of BUILDS) {
-  const undos: (() => unknown)[] = [];
-  try {
-    await soak({ after: (undo) => void undos.push(undo) }, build);
-  } finally {
-    for (const undo of undos) await undo();
-  }
-}
+for (const build of BUILDS) await withScope((scope) => soak(scope, build));
