@@ -21,6 +21,7 @@ import {
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { noNativeCode } from './no-native-code.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const DIST = join(ROOT, 'dist');
@@ -45,17 +46,6 @@ function listFiles(folder) {
 function buildInfo(kind) {
   return JSON.stringify({ version, kind, ssh2: ssh2Version, source: sourceId() });
 }
-
-/** ssh2 tries optional native code and falls back without it; a build must not depend on a compiler. */
-const noNativeCode = {
-  name: 'no-native-code',
-  setup(build) {
-    build.onResolve({ filter: /\.node$|^cpu-features$/ }, ({ path }) => ({ path, namespace: 'absent' }));
-    build.onLoad({ filter: /.*/, namespace: 'absent' }, ({ path }) => ({
-      contents: `throw new Error(${JSON.stringify(`${path} is not part of this build`)});`,
-    }));
-  },
-};
 
 async function buildNodeBundle() {
   const { build } = await import('esbuild');
@@ -103,32 +93,9 @@ function buildStandalone() {
   }
   for (const path of [bun.compiler, bun.runtime]) chmodSync(path, 0o755);
   const made = join(DIST, 'pine-rsh.new');
-  execFileSync(
-    bun.compiler,
-    [
-      'build',
-      join(ROOT, 'src', 'main.ts'),
-      '--compile',
-      `--compile-executable-path=${bun.runtime}`,
-      '--no-compile-autoload-dotenv',
-      '--no-compile-autoload-bunfig',
-      '--no-compile-autoload-tsconfig',
-      '--no-compile-autoload-package-json',
-      '--bytecode',
-      // Chunks: what a host that is not ours, or a warm session, does not need is not even read.
-      '--splitting',
-      '--format=esm',
-      '--minify-syntax',
-      '--minify-whitespace',
-      '--sourcemap=none',
-      `--define=PINE_RSH_BUILD=${buildInfo('standalone')}`,
-      '--external=cpu-features',
-      '--external=*.node',
-      '--outfile',
-      made,
-    ],
-    { cwd: DIST, stdio: ['ignore', 'ignore', 'inherit'] },
-  );
+  const script = join(ROOT, 'scripts', 'build-standalone.mjs');
+  const words = [script, join(ROOT, 'src', 'main.ts'), made, bun.runtime, buildInfo('standalone')];
+  execFileSync(bun.compiler, words, { cwd: DIST, stdio: ['ignore', 'ignore', 'inherit'] });
   renameSync(made, join(DIST, 'pine-rsh'));
   symlinkSync('pine-rsh', join(DIST, 'pine-rshctl'));
   const seen = spawnSync(join(DIST, 'pine-rsh'), ['--version'], { encoding: 'utf8' });

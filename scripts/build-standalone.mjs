@@ -1,0 +1,30 @@
+/**
+ * The part of the build that Bun itself runs: compiles the standalone. `bun build-standalone.mjs MAIN OUTFILE RUNTIME
+ * BUILD_INFO`. By its interface for programs, since only that takes plugins: whatever stays unresolved in a standalone is
+ * looked for in the folder it is started in, and run.
+ */
+import { noNativeCode } from './no-native-code.mjs';
+
+const [entry, outfile, runtime, info] = process.argv.slice(2);
+
+const { success, logs } = await Bun.build({
+  entrypoints: [entry],
+  compile: {
+    outfile,
+    executablePath: runtime,
+    autoloadDotenv: false,
+    autoloadBunfig: false,
+    autoloadTsconfig: false,
+    autoloadPackageJson: false,
+  },
+  bytecode: true,
+  // Chunks: what a host that is not ours, or a warm session, does not need is not even read.
+  splitting: true,
+  format: 'esm',
+  minify: { syntax: true, whitespace: true },
+  sourcemap: 'none',
+  define: { PINE_RSH_BUILD: info },
+  plugins: [noNativeCode],
+});
+for (const log of logs) console.error(String(log));
+if (!success) process.exit(1);
