@@ -14,7 +14,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type Alpine, NO_SUCH_HOST_ENV, openAlpine } from '../helpers/alpine.ts';
 import { type CleartextTrap, openCleartextTrap } from '../helpers/cleartext-trap.ts';
@@ -319,18 +319,19 @@ function writePreload(home: TempHome, code: string): string {
 }
 
 /**
- * An rsh that runs code of ours inside pine-rsh: Node and Bun each have a variable for that. The launcher takes Bun's
- * away, as it must, so the standalone is started by itself.
+ * An rsh that runs code of ours inside pine-rsh: Node and Bun each have a variable for that. The launcher takes them away,
+ * as it must, so the program is started without it.
  */
 function writePreloading({ home }: World, { build }: Trial, code: string): string {
   const file = writePreload(home, code);
-  const direct = process.execPath.endsWith(String(build.executable)) ? build.rshPath : build.executable;
+  const bundle = join(dirname(dirname(build.rshPath)), 'dist', 'pine-rsh.mjs');
+  const direct = build.name === 'standalone' ? `'${build.executable}'` : `node '${bundle}'`;
   return home.writeScript(
     'rsh',
     [
       'ulimit -n 64',
       `export NODE_OPTIONS='--import ${file}' BUN_OPTIONS='--preload ${file}'`,
-      `exec '${direct}' "$@"`,
+      `exec ${direct} "$@"`,
     ].join('\n'),
   );
 }
