@@ -43,7 +43,9 @@ const PLAIN_TEXT =
  * @throws {Failure} `alias-syntax` if it is not UTF-8
  */
 export function decodeDotenv(bytes: Buffer, file: string): string {
-  if (isUtf8(bytes)) return bytes.toString('utf8');
+  const text = bytes.toString('utf8');
+  // What is not UTF-8 becomes this character; a file may also contain it.
+  if (!text.includes('\ufffd') || isUtf8(bytes)) return text;
   let line = 1;
   for (let start = 0; start < bytes.length; line += 1) {
     const found = bytes.indexOf(NEWLINE, start);
@@ -61,10 +63,12 @@ export function decodeDotenv(bytes: Buffer, file: string): string {
  */
 export function parseDotenv(text: string, file: string): DotenvEntry[] {
   const mended = mendLineEnds(text);
-  checkCharacters(mended, file);
-  const twin = explainText(mended);
-  if (twin !== undefined) throw syntaxError(file, twin.line, twin.problem, twin.remedy);
-
+  const plain = PLAIN_TEXT.test(mended);
+  if (!plain) {
+    checkCharacters(mended, file);
+    const twin = explainText(mended);
+    if (twin !== undefined) throw syntaxError(file, twin.line, twin.problem, twin.remedy);
+  }
   const scan: Scan = { text: mended, file, at: 0, line: 1 };
   const lines = new Map<string, number>();
   const entries: DotenvEntry[] = [];
@@ -83,7 +87,7 @@ export function parseDotenv(text: string, file: string): DotenvEntry[] {
     lines.set(entry.key, entry.line);
     entries.push(entry);
   }
-  return PLAIN_TEXT.test(mended) ? entries : agreeWithDotenv(mended, entries, file);
+  return plain ? entries : agreeWithDotenv(mended, entries, file);
 }
 
 /** dotenv has the last word on values; where it sees other keys or values than the scan did, nobody is believed. */
@@ -236,8 +240,19 @@ function skipBlanks(text: string, from: number): number {
 /** dotenv's key characters: ASCII letters, digits, `_`, `.` and `-`. */
 function skipWord(text: string, from: number): number {
   let at = from;
-  while (at < text.length && /[\w.-]/.test(text.charAt(at))) at += 1;
+  while (at < text.length && isWordCharacter(text.charCodeAt(at))) at += 1;
   return at;
+}
+
+function isWordCharacter(code: number): boolean {
+  return (
+    (code >= 97 && code <= 122) ||
+    (code >= 65 && code <= 90) ||
+    (code >= 48 && code <= 57) ||
+    code === 95 ||
+    code === 46 ||
+    code === 45
+  );
 }
 
 function syntaxError(file: string, line: number, problem: string, remedy: string): Failure {
