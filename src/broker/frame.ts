@@ -34,6 +34,8 @@ export interface Frame {
   readonly payload: Buffer;
 }
 
+/** The bytes of a frame's length, and of that with its type. */
+const LENGTH = 4;
 const HEADER = 5;
 const LAST_TYPE = FRAME.CONNECTED;
 
@@ -46,7 +48,7 @@ export function encodeControl(type: FrameType, body?: object): Buffer {
 export function encodeHeader(type: FrameType, length: number): Buffer {
   const header = Buffer.allocUnsafe(HEADER);
   header.writeUInt32BE(length + 1, 0);
-  header[4] = type;
+  header[LENGTH] = type;
   return header;
 }
 
@@ -68,29 +70,65 @@ export function splitPayload(bytes: Buffer): Buffer[] {
 /** A peer that does not keep to the protocol; its connection is closed. */
 export class FrameError extends Error {}
 
-/** Collects bytes and gives whole frames. Holds at most one frame and the chunk it was given. */
+/**
+ * Collects bytes and gives whole frames. Only a frame that comes in pieces is copied; what is whole in a chunk is given
+ * as part of it. Holds at most one frame and the chunk it was given.
+ */
 export class FrameReader {
-  #pending: Buffer = Buffer.alloc(0);
+  /** Room for the frame that comes in pieces: its header at first, all of it once its length is known. */
+  #frame: Buffer = Buffer.alloc(HEADER);
+  #filled = 0;
 
   /** @throws {FrameError} for a length or a type that the protocol does not have */
   *push(chunk: Buffer): Generator<Frame> {
-    let bytes = this.#pending.length === 0 ? chunk : Buffer.concat([this.#pending, chunk]);
-    while (bytes.length >= 4) {
-      const length = bytes.readUInt32BE(0);
-      if (length < 1 || length > FRAME_PAYLOAD_MAX + 1) throw new FrameError(`frame length ${length}`);
-      if (bytes.length >= HEADER) {
-        const type = bytes[4] as number;
-        if (type < 1 || type > LAST_TYPE) throw new FrameError(`frame type ${type}`);
+    let rest = chunk;
+    while (rest.length > 0) {
+      const whole = this.#filled === 0 ? frameLength(rest) : undefined;
+      if (whole !== undefined && rest.length >= whole) {
+        const frame = rest.subarray(0, whole);
+        rest = rest.subarray(whole);
+        yield toFrame(frame);
+      } else {
+        const copied = rest.copy(this.#frame, this.#filled);
+        rest = rest.subarray(copied);
+        this.#filled += copied;
+        const frame = this.#collect();
+        if (frame !== undefined) yield frame;
       }
-      if (bytes.length < 4 + length) break;
-      const payload = bytes.subarray(HEADER, 4 + length);
-      const type = bytes[4] as FrameType;
-      bytes = bytes.subarray(4 + length);
-      this.#pending = bytes;
-      yield { type, payload };
     }
-    this.#pending = bytes;
   }
+
+  /** The frame that is whole now; else there is room for more of it. */
+  #collect(): Frame | undefined {
+    const length = frameLength(this.#frame.subarray(0, this.#filled));
+    if (length === undefined) return undefined;
+    const frame = this.#frame;
+    if (this.#filled < length) {
+      if (frame.length < length) {
+        this.#frame = Buffer.allocUnsafe(length);
+        frame.copy(this.#frame, 0, 0, this.#filled);
+      }
+      return undefined;
+    }
+    this.#frame = Buffer.alloc(HEADER);
+    this.#filled = 0;
+    return toFrame(frame);
+  }
+}
+
+/** Of a whole frame, from its first bytes; undefined while they do not tell. @throws {FrameError} */
+function frameLength(bytes: Buffer): number | undefined {
+  if (bytes.length < LENGTH) return undefined;
+  const length = bytes.readUInt32BE(0);
+  if (length < 1 || length > FRAME_PAYLOAD_MAX + 1) throw new FrameError(`frame length ${length}`);
+  if (bytes.length < HEADER) return undefined;
+  const type = bytes[LENGTH] as number;
+  if (type < 1 || type > LAST_TYPE) throw new FrameError(`frame type ${type}`);
+  return LENGTH + length;
+}
+
+function toFrame(bytes: Buffer): Frame {
+  return { type: bytes[LENGTH] as FrameType, payload: bytes.subarray(HEADER) };
 }
 
 /** A control payload as an object. @throws {FrameError} if it is none */

@@ -14,6 +14,7 @@ import { execOnClient, forwardOnClient } from './exec.ts';
 import { CLOSED, explainAbort, explainSshError } from './explain.ts';
 import { createHostVerifier, hostKeyAlgorithms, readKnownHosts } from './host-key.ts';
 import type { Identities } from './identity.ts';
+import { joinWrites } from './joined-writes.ts';
 import { KeyOffer } from './key-offer.ts';
 import type { Prompt } from './prompt.ts';
 import { PromptedMethods } from './prompted-methods.ts';
@@ -142,6 +143,7 @@ export function login(options: LoginOptions): Promise<Connection> {
     // Closed while the keys were read: ssh2 would wait for what has been.
     if (stream.destroyed) return fail(new Error(CLOSED));
     attempt.stage = 'exchanging keys';
+    joinWrites(stream);
     client.connect({
       sock: stream,
       username: alias.user,

@@ -190,6 +190,9 @@ describe('A server that has no room', { skip: NEEDS, concurrency: 4 }, () => {
     const ended = outputOf(first);
     first.stdin.end('one');
     assert.equal(await ended, 'one');
+    await first.exit;
+    // Until sshd has read that we closed the channel, too, it counts as one.
+    assert.ok(await connection.alive(60_000));
     assert.equal(await outputOf(await connection.exec(echo('two'))), 'two\n');
   });
 });
