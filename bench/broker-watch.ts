@@ -12,7 +12,7 @@ export async function waitForBroker(home: TempHome, warm?: number): Promise<numb
     `a broker with ${warm ?? 'any'} warm sessions`,
     async () =>
       (await listBrokers(settings)).find(
-        (each) => each.sessions === 0 && (warm === undefined || each.warm === warm),
+        (each) => each.sessions === 0 && (warm === undefined || each.warm >= warm),
       )?.pid,
     { detail: () => home.log() },
   );

@@ -114,6 +114,12 @@ export const CLOCK_JUMP_MS = 2_000;
 /** Servers end an idle session after 30 minutes (RFC 9051 section 5.4); a warm one is replaced well before. */
 export const WARM_AGE_MS = 25 * 60_000;
 
+/** Folders opened within this time were opened at once. */
+export const BURST_WINDOW_MS = 500;
+
+/** As many imapds at most are kept warm for what is opened at once; sshd's MaxSessions is 10 for all there is. */
+export const BURST_MAX = 3;
+
 /** The next warm session is started a little later, so that it does not compete with the one just opened. */
 export const WARM_REFILL_MS = 30;
 

@@ -208,7 +208,7 @@ export const ALIAS_KEYS = {
     // sshd's MaxSessions is 10, and mail clients need most of them.
     parse: numberBetween(0, 8),
     preset: '1',
-    doc: 'imapd sessions kept ready on the shared connection',
+    doc: 'imapd sessions kept ready on the shared connection; up to 3 where so many are opened at once',
   }),
 
   CIPHERS: key({

@@ -17,6 +17,7 @@ import { openImapd, withAbort } from '../transport/imapd.ts';
 import type { Prompt } from '../transport/prompt.ts';
 import { rememberTimeout } from '../transport/recent-timeout.ts';
 import type { Connection, RemoteStream } from '../transport/transport.ts';
+import { BurstWatch } from './burst-watch.ts';
 import { ConnectionPool, discard } from './connection-pool.ts';
 import type { OpenRequest } from './open-request.ts';
 import { type Served, ServedSession, type SessionHost } from './served-session.ts';
@@ -50,6 +51,7 @@ class Broker implements SessionHost, RunningBroker {
   readonly #log: Log;
   readonly #pool: ConnectionPool;
   readonly #warm: WarmSessions;
+  readonly #bursts = new BurstWatch();
   readonly #sessions = new Set<ServedSession>();
   readonly #collector = new GarbageCollector();
   readonly #startedAt = performance.now();
@@ -72,7 +74,10 @@ class Broker implements SessionHost, RunningBroker {
     this.#pool = new ConnectionPool({
       dial: () => this.#dial(),
       freshMs: this.#freshMs(),
-      onRefused: () => this.#warm.drop(true),
+      onRefused: () => {
+        this.#bursts.forget();
+        this.#warm.drop(true);
+      },
       onRoom: () => {
         if (this.#usedForMail) this.#warm.resume();
       },
@@ -80,7 +85,7 @@ class Broker implements SessionHost, RunningBroker {
       onClockJump: () => this.#warm.drop(),
     });
     this.#warm = new WarmSessions({
-      size: this.#alias.warm,
+      size: () => this.#wantedWarm(),
       alias: this.#alias.name,
       log: this.#log,
       start: () => this.#startImapd('spare', undefined, NEVER),
@@ -120,6 +125,7 @@ class Broker implements SessionHost, RunningBroker {
       };
     }
     this.#usedForMail = true;
+    this.#bursts.opened(performance.now(), this.#warm.count >= this.#wantedWarm());
     const ready = request.command === undefined ? await this.#takeWarm() : undefined;
     const session = ready ?? (await this.#startImapd('mail', request.command, signal));
     session.setStderr(onStderr);
@@ -177,6 +183,13 @@ class Broker implements SessionHost, RunningBroker {
   count(bytes: number): void {
     this.#bytes += bytes;
     this.#collector.passed(bytes);
+  }
+
+  /** WARM=0 is none, whatever comes at once; and where one connection has no room for all, nobody waits for more. */
+  #wantedWarm(): number {
+    const { warm } = this.#alias;
+    if (warm === 0 || this.#pool.connections > 1) return warm;
+    return Math.max(warm, this.#bursts.size(performance.now()));
   }
 
   /** A warm session of a connection that lives. A healthy one costs no round trip. */

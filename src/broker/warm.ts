@@ -24,7 +24,8 @@ interface Warm {
 }
 
 export interface WarmOptions {
-  readonly size: number;
+  /** How many to keep ready, asked each time. */
+  readonly size: () => number;
   readonly alias: string;
   readonly log: Log;
   /** Starts one more. */
@@ -70,11 +71,11 @@ export class WarmSessions {
     }, WARM_REFILL_MS);
   }
 
-  /** Replaces those that a server would end for idleness before long. */
+  /** Replaces those that a server would end for idleness before long, and ends those that are too many by now. */
   renew(): void {
     const tooOld = performance.now() - WARM_AGE_MS;
     for (const warm of this.#ready) {
-      if (warm.bornAt > tooOld) continue;
+      if (warm.bornAt > tooOld && this.#ready.size <= this.#options.size()) continue;
       this.#drop(warm);
       this.refill();
     }
@@ -111,7 +112,7 @@ export class WarmSessions {
 
   #startMissing(): void {
     if (performance.now() < this.#pausedUntil) return;
-    const missing = this.#options.size - this.#ready.size - this.#starting;
+    const missing = this.#options.size() - this.#ready.size - this.#starting;
     for (let i = 0; i < missing; i += 1) void this.#startOne();
   }
 

@@ -240,13 +240,13 @@ for (const build of BUILDS) {
     test('A stopped broker is passed by, and used again when it goes on', async (t) => {
       const sharing = await openSharing(t, build);
       const held = await sharing.open();
-      const { pid } = await sharing.broker(({ warm }) => warm === 1);
+      const { pid } = await sharing.broker(({ warm }) => warm >= 1);
       signalProcess(pid, 'SIGSTOP');
       await opensDirectly(sharing, 'the broker does not answer');
       signalProcess(pid, 'SIGCONT');
       assert.equal((await held.imap.ask('NOOP')).status, 'OK');
       // It may take itself for one that slept, and make its spare anew first.
-      await sharing.broker(({ warm }) => warm === 1);
+      await sharing.broker(({ warm }) => warm >= 1);
       await sharing.leave(await sharing.open());
       assert.notEqual(sharing.routes().at(-1), 'direct');
       await sharing.leave(held);

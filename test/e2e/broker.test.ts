@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { describe, test } from 'node:test';
+import { openThroughBroker } from '../../src/broker/client.ts';
 import { openFrozenLine } from '../broker/frozen-line.ts';
 import { type LiveBroker, openSharing } from '../broker/sharing.ts';
 import { NO_SUCH_HOST_ENV, openAlpine } from '../helpers/alpine.ts';
@@ -21,7 +22,7 @@ const PROMPT = { timeout: 5_000 };
 /** A probe may take 2 s; the rest is a login on a busy machine. */
 const DEAD_CONNECTION_MS = 5_000;
 
-const isWarm = ({ warm }: LiveBroker) => warm === 1;
+const isWarm = ({ warm }: LiveBroker) => warm >= 1;
 
 /** Field 7 of proc_pid_stat(5): the controlling terminal, 0 without one. */
 function terminalOf(pid: number): string | undefined {
@@ -191,6 +192,25 @@ for (const build of BUILDS) {
       await waitForNoProcess(home.dir, PROMPT);
       await waitUntil('the remote imapds end', () => host.remoteProcesses().length === 0, PROMPT);
       assert.equal(existsSync(socket), false);
+    });
+
+    test('Three folders that are opened at once find three imapds waiting the next time', async (t) => {
+      const { settings, open, leave, broker } = await openSharing(t, build);
+      const held = await open();
+      const { socket } = await broker(({ warm }) => warm === 1);
+      // Not by processes of ours, which a busy machine starts one after the other.
+      const openThree = async (): Promise<unknown[]> => {
+        const ask = { kind: 'mail', command: undefined, host: undefined, port: undefined } as const;
+        const { signal } = new AbortController();
+        const opens = [1, 2, 3].map(() => openThroughBroker(socket, settings.uid, ask, signal, () => {}));
+        const opened = await Promise.all(opens);
+        for (const each of opened) each?.stream.kill();
+        return opened.map((each) => each?.route).sort();
+      };
+      assert.deepEqual(await openThree(), ['shared', 'shared', 'warm']);
+      await broker(({ sessions, warm }) => sessions === 1 && warm === 3);
+      assert.deepEqual(await openThree(), ['warm', 'warm', 'warm']);
+      await leave(held);
     });
 
     test('A warm imapd that died is not handed out', async (t) => {
