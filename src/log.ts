@@ -20,6 +20,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { LOG_FILE_MAX, LOG_VALUE_MAX } from './limits.ts';
+import { escapeForTerminal } from './terminal-text.ts';
 
 export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
 
@@ -68,7 +69,9 @@ export function logPath(stateDir: string): string {
 /** Opens the log for one line; a file that has grown too long becomes `log.1` first. */
 function openLogFile(stateDir: string): number {
   const path = logPath(stateDir);
-  const flags = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW;
+  const { O_WRONLY, O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK } = constants;
+  // O_NONBLOCK: opening a FIFO must not wait for a reader.
+  const flags = O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK;
   let file: number;
   try {
     file = openSync(path, flags, 0o600);
@@ -105,9 +108,9 @@ function formatValue(value: string | number | boolean): string {
   );
 }
 
-/** Writes one line to fd 2, synchronously; errors are ignored, as there is nobody to tell. */
+/** Writes one line to fd 2, synchronously; errors are ignored, as there is nobody to tell. It may hold a remote's words. */
 export function say(text: string): void {
-  writeAll(2, `pine-rsh: ${text}\n`);
+  writeAll(2, `pine-rsh: ${escapeForTerminal(text)}\n`);
 }
 
 /** Writes to a descriptor, synchronously; for short output that must be out before anything else happens. */

@@ -18,6 +18,7 @@ import { type Descriptors, inspectDescriptors } from './pipe/descriptors.ts';
 import type { PumpResult } from './pipe/pump.ts';
 import type { ReachedSession } from './reach.ts';
 import type { Settings } from './settings.ts';
+import { escapeLines } from './terminal-text.ts';
 import { USAGE, versionText } from './usage.ts';
 
 /**
@@ -190,7 +191,7 @@ async function openSession(
     onGreeting: (greeting) => answer.greet(greeting),
     onStderr(chunk) {
       log.record('stderr', { alias: alias.name, text: chunk.toString('latin1') });
-      if (mail && !descriptors.sharedOutput) process.stderr.write(chunk);
+      if (mail && !descriptors.sharedOutput) process.stderr.write(escapeLines(chunk));
     },
   });
 }

@@ -43,6 +43,15 @@ export function escapeForTerminal(text: string | Uint8Array): string {
   return out + decodeRun(bytes.slice(run));
 }
 
+/** The same for text of several lines: their ends, LF or CRLF, and tabs stay. */
+export function escapeLines(bytes: Buffer): string {
+  return bytes
+    .toString('latin1')
+    .split(/(\r?\n|\t)/)
+    .map((part, index) => (index % 2 === 1 ? part : escapeForTerminal(Buffer.from(part, 'latin1'))))
+    .join('');
+}
+
 function decodeRun(latin1: string): string {
   return escapeCharacters(Buffer.from(latin1, 'latin1').toString('utf8'));
 }

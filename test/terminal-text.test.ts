@@ -2,7 +2,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { clipText, displayWidth, escapeForTerminal, padText, wrapText } from '../src/terminal-text.ts';
+import {
+  clipText,
+  displayWidth,
+  escapeForTerminal,
+  escapeLines,
+  padText,
+  wrapText,
+} from '../src/terminal-text.ts';
 
 const anyText = fc.string({ unit: 'binary', maxLength: 200 });
 const UNSAFE_LEFT = /(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
@@ -18,6 +25,16 @@ test('no bytes keep a control, bidi or invisible character, nor a replacement ch
       return !UNSAFE_LEFT.test(shown) && (bytes.includes(0xef) || !shown.includes('\ufffd'));
     }),
   );
+});
+
+test('of several lines their ends and tabs stay, and nothing else that is obeyed', () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
+      const lines = escapeLines(Buffer.from(bytes)).split(/\r?\n|\t/);
+      return lines.every((line) => !UNSAFE_LEFT.test(line));
+    }),
+  );
+  assert.equal(escapeLines(Buffer.from('a\tb\r\nc\rd\n')), 'a\tb\r\nc\\x0dd\n');
 });
 
 test('well-formed UTF-8 is shown like the text it holds', () => {
