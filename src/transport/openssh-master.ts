@@ -115,7 +115,7 @@ async function startOnce(
     askpass?.program ?? '',
     ...plan.words(controlPath, unknown),
   ];
-  const child = spawn('/bin/sh', words, { detached: true, stdio: ['pipe', 'ignore', 'pipe'] });
+  const child = spawn('/bin/sh', words, { cwd: '/', detached: true, stdio: ['pipe', 'ignore', 'pipe'] });
   child.stdin.on('error', () => {});
   child.stderr.on('data', (chunk: Buffer) => {
     for (const text of report.push(chunk)) {

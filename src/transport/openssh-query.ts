@@ -17,7 +17,7 @@ export interface QueryContext {
 
 /**
  * Asks `ssh -G WORDS`. Commands of `Match exec` run, with all that ssh lets them do: in a session of their own, without
- * input.
+ * input, and in `/`: a file that is named without its folder must not be one of whatever folder Pine stands in.
  *
  * @returns undefined if ssh is not installed
  * @throws {Failure} `ssh-config-refused`
@@ -47,7 +47,7 @@ interface SshOutput {
 
 function runSsh(words: readonly string[], signal: AbortSignal): Promise<SshOutput> {
   return new Promise((resolve, reject) => {
-    const child = spawn('ssh', words, { detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn('ssh', words, { cwd: '/', detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
     const onAbort = (): void => {
       killGroup(child.pid);
       reject(signal.reason);

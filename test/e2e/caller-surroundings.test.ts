@@ -128,6 +128,13 @@ for (const build of BUILDS) {
       assert.ok(!trap.sprung());
     });
 
+    test('A log that is a FIFO without a reader holds nothing up', async (t) => {
+      const home = await openDeadHome(t);
+      mkdirSync(home.stateDir, { recursive: true, mode: 0o700 });
+      assert.equal(spawnSync('mkfifo', [join(home.stateDir, 'log')]).status, 0);
+      assert.match(await readRefusal(t, build, home, '/', {}), REFUSAL);
+    });
+
     for (const variable of VARIABLES) {
       test(`Is what it is with ${variable}`, async (t) => {
         const trap = openTrap(t);

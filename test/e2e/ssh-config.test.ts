@@ -237,6 +237,15 @@ describe('What ssh_config adds to an alias', { skip: NEEDS }, () => {
     });
   });
 
+  test('ssh and what it starts stand in /, wherever the caller does', async (t) => {
+    const home = openTempHome(t);
+    const where = join(home.dir, 'where');
+    writeConfig(home, [`Match exec "pwd >${where}"`, '  Port 2222']);
+    home.writeAlias('work', {});
+    await resolve(home);
+    assert.equal(readFileSync(where, 'utf8'), '/\n');
+  });
+
   test('A Match exec that hangs costs CONNECT_TIMEOUT, and is ended', async (t) => {
     const home = openTempHome(t);
     writeConfig(home, [`Match exec "sleep 60; : ${home.dir}"`, '  Port 2222']);
