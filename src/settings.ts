@@ -12,8 +12,8 @@ export interface Settings {
   /** The local login name from the password database; Pine passes it when a folder has no `/user=`. */
   readonly loginName: string;
   readonly home: string;
-  /** Holds `hosts/` and `defaults.env`; the user's first. */
-  readonly configDirs: readonly [user: string, system: string];
+  /** Each holds `hosts/` and `defaults.env`; what is found first counts: the user's, then the system's. */
+  readonly configDirs: readonly [first: string, ...others: string[]];
   readonly stateDir: string;
   /** Where the broker's sockets may live, best first. */
   readonly runtimeDirs: readonly string[];

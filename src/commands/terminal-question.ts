@@ -17,9 +17,12 @@ export type Ask = (question: string, options: QuestionOptions) => Promise<string
 
 /** Asks on this process's own terminal. */
 export function askOnTerminal(output: Output): Ask {
+  let watching = false;
   return (question, { echo, signal }) =>
     new Promise((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason);
+      if (!watching) process.stdin.on('error', hangUp);
+      watching = true;
       const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
       if (!echo) output.stdout.write(question);
       const line = createInterface({
@@ -38,6 +41,7 @@ export function askOnTerminal(output: Output): Ask {
       });
       // In raw mode Ctrl-C is a letter like any other.
       line.on('SIGINT', () => process.kill(process.pid, 'SIGINT'));
+      line.on('error', hangUp);
       line.on('close', () => {
         signal.removeEventListener('abort', abort);
         if (answer === undefined || !echo) output.stdout.write('\n');
@@ -49,4 +53,9 @@ export function askOnTerminal(output: Output): Ask {
         line.prompt();
       }
     });
+}
+
+/** A terminal that is closed may be noticed here (EIO, also while echo is switched on again) before its signal comes. */
+function hangUp(): void {
+  process.kill(process.pid, 'SIGHUP');
 }

@@ -24,6 +24,8 @@ export interface Screen {
   keys(...keys: string[]): void;
   /** Types text, letter by letter. */
   type(text: string): void;
+  /** Types text and Return. */
+  enter(text: string): void;
   /** The lines on the screen now. */
   text(): string;
   /** Waits until the screen shows `pattern` and gives the screen. */
@@ -103,6 +105,10 @@ echo $? >${statusFile}
     },
     type: (letters) => {
       tmux('send-keys', '-l', letters);
+    },
+    enter: (letters) => {
+      if (letters !== '') tmux('send-keys', '-l', letters);
+      tmux('send-keys', 'Enter');
     },
     text,
     waitFor: async (pattern, wait = {}) =>

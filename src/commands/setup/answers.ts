@@ -11,7 +11,21 @@ import type { Ask } from '../terminal-question.ts';
 /** The person ended his input instead of answering. */
 export class Declined extends Error {}
 
+/** Every question that setup has of its own; the others are those of trust and of a login. */
+export const QUESTIONS = [
+  'alias',
+  'replace',
+  'place',
+  'own-key',
+  'key',
+  'imapd',
+  'sendmail',
+  'unmanaged',
+  'pinerc',
+] as const;
+
 export interface Question {
+  readonly name: (typeof QUESTIONS)[number];
   /** Without the question mark or the colon at its end. */
   readonly text: string;
   /** What comes before the question, when a person is asked. */

@@ -30,6 +30,7 @@ export async function chooseChanges(plan: InstallPlan, run: SetupRun): Promise<S
   const edit =
     file === own
       ? await answers.getYesNo({
+          name: 'pinerc',
           text: existsSync(own) ? `edit ${own} (a copy of it is kept)` : `make ${own}, for Alpine`,
           option: '--pinerc',
           given,
@@ -49,6 +50,7 @@ async function chooseUnmanaged(
   if (own !== undefined && options.unmanaged === undefined) return undefined;
   const others = listPlainFolders(pinerc, hosts, settings);
   const answer = await answers.get({
+    name: 'unmanaged',
     about: [
       'a host without an alias is left to Alpine, which asks for a password on an open line',
       ...(others.length === 0 ? [] : [`folders that would be refused: ${others.join(', ')}`]),

@@ -27,6 +27,7 @@ import { type Visit, visitHost } from './visit.ts';
 /** The name of the alias; one that is there only if it may be replaced. @throws {Failure} `usage`, `alias-exists` */
 export async function chooseName({ settings, options, answers }: SetupRun): Promise<string> {
   const name = await answers.get({
+    name: 'alias',
     text: 'what are the folders to be called, such as work',
     option: 'an alias',
     given: options.alias,
@@ -36,6 +37,7 @@ export async function chooseName({ settings, options, answers }: SetupRun): Prom
   const file = aliasFile(hostsFolder(settings.configDirs[0]), name);
   if (existsSync(file) && !options.replace) {
     const replace = await answers.getYesNo({
+      name: 'replace',
       text: `${file} is there: replace it`,
       option: '--replace',
       given: undefined,
@@ -104,6 +106,7 @@ async function choosePlace(name: string, run: SetupRun): Promise<AliasKeys> {
   const { options, answers, settings } = run;
   const configured = await readSshConfig(name, run);
   const answer = await answers.get({
+    name: 'place',
     about: ['where is the mail: USER@HOST, or USER@HOST:PORT where sshd has a port of its own'],
     text: 'USER@HOST',
     option: 'USER@HOST',
@@ -171,6 +174,7 @@ async function chooseKey(
     if (options.key === 'existing' || role === 'gateway') return undefined;
     if (options.key === 'new') return makeNew();
     const use = await answers.get({
+      name: 'own-key',
       about: [`a key of yours gets in as ${alias.user} already`],
       text: 'use it, or make a new one that can open mail and nothing else (use/new)',
       option: '--key',
@@ -191,6 +195,7 @@ async function chooseKey(
     return makeNew();
   }
   const answer = await answers.get({
+    name: 'key',
     about: [`keys that are there: ${files.join(', ')}`],
     text: 'which key is to open it: new, for one that can open mail and nothing else, or a file',
     option: '--key',

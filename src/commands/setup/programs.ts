@@ -35,6 +35,7 @@ export async function chooseImapd(
       if (given !== undefined || !interactive || !/^imapd-/.test(failure.code)) throw thrown;
       answers.say(failure.message);
       imapd = await answers.get({
+        name: 'imapd',
         text: `which command starts an imapd that greets with PREAUTH on ${alias.hostname}`,
         option: '--imapd',
         given: undefined,
@@ -83,6 +84,7 @@ export async function chooseSendmail(
     });
   }
   const wanted = await answers.getYesNo({
+    name: 'sendmail',
     text: `send mail through ${alias.hostname}, too (${found})`,
     option: '--sendmail',
     given,
