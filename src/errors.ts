@@ -162,8 +162,8 @@ const REASONS = {
     sysexit: 78,
   },
   'identity-public': {
-    text: '{file} is a public key',
-    hint: 'IDENTITY_FILE names the private key: {remedy}',
+    text: '{file} is a public key, and no agent holds its private half',
+    hint: 'load that with ssh-add, or name it in IDENTITY_FILE: {remedy}',
     sysexit: 78,
   },
   'identity-not-a-key': { text: '{file} is not a private key', hint: 'check IDENTITY_FILE', sysexit: 78 },

@@ -17,6 +17,7 @@ import type { Output } from './output.ts';
 import { isUnsafeProgramPath } from './pinerc-lines.ts';
 import { Answers, Declined } from './setup/answers.ts';
 import { chooseChanges, type SetupChanges, writeChanges } from './setup/changes.ts';
+import { isKeyWord } from './setup/choose-key.ts';
 import type { VisitedHost } from './setup/host-plan.ts';
 import { type InstallPlan, installKeys } from './setup/install.ts';
 import { answerFromFile, rememberAnswers } from './setup/password.ts';
@@ -35,7 +36,7 @@ export const setupCommand = declareCommand({
     place: { kind: 'optional', summary: 'USER@HOST or USER@HOST:PORT' },
   },
   options: {
-    key: { kind: 'text', summary: 'new, existing, or a private key file' },
+    key: { kind: 'text', summary: 'new, existing, agent (one that ssh-agent holds), or a key file' },
     'password-file': { kind: 'text', summary: 'file whose first line is the password' },
     fingerprint: {
       kind: 'text',
@@ -106,9 +107,7 @@ export async function runSetup(
   const fingerprint = parseFingerprintOption(options.fingerprint);
   const passwordFile = options['password-file'];
   const fromFile = passwordFile === undefined ? undefined : answerFromFile(resolve(passwordFile), settings);
-  if (options.key !== undefined && options.key !== 'new' && options.key !== 'existing') {
-    readKeyFile(resolve(options.key), settings.uid);
-  }
+  if (options.key !== undefined && !isKeyWord(options.key)) readKeyFile(resolve(options.key), settings.uid);
   return await withInterrupt(output, async (signal) => {
     const ask = output.interactive ? askPerson : askNobody;
     const answers = new Answers({ output, ask, signal, takeProposals: options.yes });
@@ -158,7 +157,7 @@ async function setUp(run: SetupRun): Promise<void> {
 /** No question is asked from here on. */
 async function install(plan: InstallPlan, changes: SetupChanges, run: SetupRun): Promise<void> {
   const { answers, staging, prompt, signal } = run;
-  const installed = await installKeys(plan, { staging, signal, prompt });
+  const installed = await installKeys(plan, { answers, staging, signal, prompt });
   const { name } = plan.hosts.at(-1) as VisitedHost;
   answers.say(`the mailbox opens: ${installed.greeting.replace(/\[CAPABILITY [^\]]*\] ?/, '')}`);
   try {

@@ -23,7 +23,7 @@ export interface DialContext {
   readonly prompt?: Prompt | undefined;
   /**
    * Called when a step is done: `tcp`, `kex` (with the algorithms agreed on), `key` (its label, before it is offered),
-   * `login`. The details are for people.
+   * `login`; for `fetchHostKeys` `software` (the server's). The details are for people.
    */
   readonly onStep?: (step: string, detail?: string) => void;
 }

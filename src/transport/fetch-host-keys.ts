@@ -9,7 +9,7 @@
 import type { Duplex } from 'node:stream';
 import ssh2 from 'ssh2';
 import type { Alias } from '../alias/alias.ts';
-import { Failure } from '../errors.ts';
+import { errnoOf, Failure } from '../errors.ts';
 import { KEXINIT_SNIFF_MAX } from '../limits.ts';
 import { formatAddress } from './address.ts';
 import { type Algorithms, chooseAlgorithms } from './algorithms.ts';
@@ -35,20 +35,20 @@ export async function fetchHostKeys(
 ): Promise<Buffer[]> {
   const through = await dialGateways(gateways, context);
   const keys: Buffer[] = [];
-  let none: Failure | undefined;
+  let missed: Failure | undefined;
   try {
     for (const names of groupAlgorithms(alias)) {
       try {
         keys.push(await fetchHostKey(alias, names, through, context));
       } catch (error) {
-        if (!isNoSuchKey(error)) throw error;
-        none = error;
+        if (!isNoSuchKey(error) && !isCut(error)) throw error;
+        if (missed === undefined || isCut(error)) missed = error;
       }
     }
   } finally {
     through?.close();
   }
-  if (keys.length === 0 && none !== undefined) throw none;
+  if (keys.length === 0 && missed !== undefined) throw missed;
   return keys;
 }
 
@@ -69,6 +69,12 @@ function isNoSuchKey(error: unknown): error is Failure {
   );
 }
 
+/** dropbear 2022.83 offers RSA without having such a key, and falls over when somebody asks for it. */
+function isCut(error: unknown): error is Failure {
+  if (!(error instanceof Failure) || error.code !== 'connection-lost') return false;
+  return /^it was closed/.test(String(error.facts['why'])) || errnoOf(error.cause) === 'ECONNRESET';
+}
+
 async function fetchHostKey(
   alias: Alias,
   names: readonly string[],
@@ -84,7 +90,7 @@ async function fetchHostKey(
     const route = await openRoute(alias, '', through, context, attempt);
     attempt.stage = 'exchanging keys';
     try {
-      return await exchangeKeys(route, alias, names, attempt.signal);
+      return await exchangeKeys(route, alias, names, { ...context, signal: attempt.signal });
     } finally {
       // The gateway's connection is for the next type, too.
       if (through === undefined) route.close();
@@ -100,7 +106,7 @@ function exchangeKeys(
   route: Route,
   alias: Alias,
   names: readonly string[],
-  signal: AbortSignal,
+  { signal, onStep }: Pick<DialContext, 'signal' | 'onStep'>,
 ): Promise<Buffer> {
   const { stream } = route;
   // The names are what the alias allows already.
@@ -120,6 +126,7 @@ function exchangeKeys(
     client.on('handshake', () => {
       if (shown === undefined) reject(new TypeError('a handshake without a host key'));
       else resolve(shown);
+      onStep?.('software', parseSoftware(sniffed()));
       // At once: ssh2 goes on to the login when this returns.
       stream.destroy();
     });
@@ -149,6 +156,11 @@ function sniff(stream: Duplex): () => Buffer {
   stream.on('data', take);
   stream.pause();
   return () => sniffed;
+}
+
+/** What the server calls itself (RFC 4253 section 4.2): `OpenSSH_9.2p1`, `dropbear_2022.83`; '' if it does not. */
+function parseSoftware(sniffed: Buffer): string {
+  return /^SSH-[\d.]+-([!-~]*)/m.exec(sniffed.toString('latin1'))?.[1] ?? '';
 }
 
 function explain(

@@ -232,8 +232,7 @@ export class Identities {
   }
 
   async #listAgentKeys(): Promise<readonly AgentKey[]> {
-    if (this.#alias.identityAgent === 'none') return [];
-    const socket = this.#alias.identityAgent ?? this.#context.settings.agentSocket;
+    const socket = agentSocketOf(this.#alias, this.#context.settings);
     if (socket === undefined) return [];
     const answer = await listAgentKeys(socket);
     if (answer.keys !== undefined) return answer.keys;
@@ -246,6 +245,11 @@ export class Identities {
     const { home } = this.#context.settings;
     return file.startsWith(`${home}/`) ? `~${file.slice(home.length)}` : file;
   }
+}
+
+/** Undefined: no agent is asked. */
+export function agentSocketOf({ identityAgent }: Alias, settings: Settings): string | undefined {
+  return identityAgent === 'none' ? undefined : (identityAgent ?? settings.agentSocket);
 }
 
 function fingerprintOf(file: KeyFile): string | undefined {

@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { listFolders, parsePinerc } from '../../src/commands/pinerc-file.ts';
-import { formatAuthorizedKey } from '../../src/commands/setup/authorized-key.ts';
+import { dialectOf, formatKeyOptions } from '../../src/commands/setup/authorized-key.ts';
 import {
   formatAliasFile,
   parsePlace,
@@ -97,17 +97,36 @@ test('folders of a .pinerc are found wherever they are named', () => {
   ]);
 });
 
-test('a key gets its rights, and no more', () => {
-  assert.equal(
-    formatAuthorizedKey({ command: 'exec /etc/rimapd', forwards: [] }, 'ssh-ed25519 AAAA x'),
-    'restrict,command="exec /etc/rimapd" ssh-ed25519 AAAA x',
-  );
-  assert.equal(
-    formatAuthorizedKey({ command: undefined, forwards: ['mail:25', '[::1]:119'] }, 'K'),
-    'restrict,port-forwarding,permitopen="mail:25",permitopen="[::1]:119",permitlisten="localhost:1",command="exit 1" K',
-  );
-  for (const command of ['a "b"', 'a\\b', 'a\nb'])
-    assert.throws(() => formatAuthorizedKey({ command, forwards: [] }, 'K'), { code: 'usage' });
+test('a key gets its rights, and no more, in words that its server knows', () => {
+  const mail = { command: 'exec /etc/rimapd', forwards: [] };
+  const onwards = { command: undefined, forwards: ['mail:25', '[::1]:119'] };
+  const long = 'no-agent-forwarding,no-port-forwarding,no-pty,no-X11-forwarding';
+  const some = 'no-agent-forwarding,no-pty,no-X11-forwarding';
+  const opens = 'permitopen="mail:25",permitopen="[::1]:119"';
+  const command = 'command="exec /etc/rimapd"';
+  for (const [software, forMail, forOnwards] of [
+    ['OpenSSH_9.2p1', `restrict,${command}`, `restrict,port-forwarding,${opens},permitlisten="localhost:1"`],
+    [
+      'OpenSSH_for_Windows_8.1',
+      `restrict,${command}`,
+      `restrict,port-forwarding,${opens},permitlisten="localhost:1"`,
+    ],
+    ['OpenSSH_10.0', `restrict,${command}`, `restrict,port-forwarding,${opens},permitlisten="localhost:1"`],
+    ['somebody', `restrict,${command}`, `restrict,port-forwarding,${opens},permitlisten="localhost:1"`],
+    ['OpenSSH_7.8', `restrict,${command}`, `restrict,port-forwarding,${opens},permitlisten="localhost:1"`],
+    ['OpenSSH_7.7p1', `restrict,${command}`, `restrict,port-forwarding,${opens}`],
+    ['OpenSSH_7.2p2', `restrict,${command}`, `restrict,port-forwarding,${opens}`],
+    ['OpenSSH_7.1', `${long},no-user-rc,${command}`, `${some},no-user-rc,${opens}`],
+    ['OpenSSH_5.3', `${long},no-user-rc,${command}`, `${some},no-user-rc,${opens}`],
+    ['dropbear_2022.83', `${long},${command}`, `${some},${opens}`],
+    ['Sun_SSH_1.1.5', `${long},${command}`, `${some},${opens}`],
+  ] as const) {
+    const dialect = dialectOf(software);
+    assert.equal(formatKeyOptions(mail, dialect), forMail, software);
+    assert.equal(formatKeyOptions(onwards, dialect), `${forOnwards},command="exit 1"`, software);
+  }
+  for (const wrong of ['a "b"', 'a\\b', 'a\nb'])
+    assert.throws(() => formatKeyOptions({ command: wrong, forwards: [] }, dialectOf('')), { code: 'usage' });
 });
 
 test('places, names and alias files', () => {

@@ -223,7 +223,7 @@ const FAULTS: readonly Fault[] = [
     plant: ({ host }) => ({ IDENTITY_FILE: `${host.identityFile}.pub` }),
     check: 'key',
     text: /id_ed25519\.pub is a public key/,
-    hint: /names the private key: .*id_ed25519$/,
+    hint: /name it in IDENTITY_FILE: .*id_ed25519$/,
   },
   {
     title: 'a key that is locked',

@@ -23,12 +23,24 @@ export function requireDropbear(): string | false {
   return 'dropbear needs root here';
 }
 
-/** Starts a server that lets root in with these keys (paths of private halves); gives what an alias file needs. */
-export async function openDropbear(
+export interface Dropbear {
+  /** What an alias file needs. */
+  readonly aliasKeys: AliasKeys;
+  /** What is root's home there. */
+  readonly home: string;
+}
+
+/** `openDropbearHost` where nobody looks into its home. */
+export async function openDropbear(...words: Parameters<typeof openDropbearHost>): Promise<AliasKeys> {
+  return (await openDropbearHost(...words)).aliasKeys;
+}
+
+/** Starts a server that lets root in with these keys (paths of private halves). */
+export async function openDropbearHost(
   scope: Scope,
   keys: readonly string[],
   words: readonly string[] = [],
-): Promise<AliasKeys> {
+): Promise<Dropbear> {
   const dir = makeTempDir(scope, 'dropbear');
   const home = join(dir, 'home');
   mkdirSync(join(home, '.ssh'), { recursive: true, mode: 0o700 });
@@ -62,7 +74,8 @@ export async function openDropbear(
     for (const each of [...descendantsOf(pid), pid]) signalProcess(each, 'SIGKILL');
   });
   await waitUntil('dropbear listens', () => listens(port));
-  return { HOSTNAME: '127.0.0.1', PORT: port, USER: 'root', KNOWN_HOSTS: knownHosts };
+  const aliasKeys = { HOSTNAME: '127.0.0.1', PORT: port, USER: 'root', KNOWN_HOSTS: knownHosts };
+  return { aliasKeys, home };
 }
 
 function listens(port: number): Promise<boolean> {

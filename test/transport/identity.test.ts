@@ -113,8 +113,8 @@ describe('A key file', { skip: requirePrograms('ssh-keygen', 'openssl') }, () =>
     const file = makeKeyFile(dir, 'public', { type: 'ed25519' });
     const read = parseKeyFile(`${file}.pub`, readFileSync(`${file}.pub`));
     assert.equal(read.kind, 'public');
-    assert.equal(read.failure.message, `${file}.pub is a public key`);
-    assert.match(read.failure.hint, new RegExp(`the private key: ${file}$`));
+    assert.equal(read.failure.message, `${file}.pub is a public key, and no agent holds its private half`);
+    assert.match(read.failure.hint, new RegExp(`in IDENTITY_FILE: ${file}$`));
     assert.ok(read.publicBlob.equals(publicBlob(file)));
   });
 

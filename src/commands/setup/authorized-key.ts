@@ -12,13 +12,41 @@ export interface KeyRights {
   readonly forwards: readonly string[];
 }
 
+/** What a server understands in authorized_keys. */
+export interface KeyDialect {
+  /** `restrict` takes everything away, also what later versions may bring; else what it takes away, one by one. */
+  readonly restrict: true | readonly string[];
+  /** `permitlisten`, without which a key that may connect onwards may listen, too. */
+  readonly permitlisten: boolean;
+}
+
+const NO_MORE = ['no-agent-forwarding', 'no-port-forwarding', 'no-pty', 'no-X11-forwarding'] as const;
+
 /**
- * A line of authorized_keys (sshd(8), AUTHORIZED_KEYS FILE FORMAT): `restrict` takes everything away, also what later
- * versions of sshd may bring.
+ * By what a server calls itself. A line with an option that its server does not know lets nobody in. OpenSSH has
+ * `restrict` since 7.2 and `permitlisten` since 7.8 (its release notes); dropbear has `restrict` in late versions only,
+ * and nothing beyond the four it would take away (dropbear(8)). Others are taken for a new OpenSSH.
+ */
+export function dialectOf(software: string): KeyDialect {
+  if (/^dropbear|^Sun_SSH/.test(software)) return { restrict: NO_MORE, permitlisten: false };
+  const [, major, minor] = /^OpenSSH_(?:for_Windows_)?(\d+)\.(\d+)/.exec(software) ?? [];
+  const since = (a: number, b: number): boolean =>
+    major === undefined || Number(major) > a || (Number(major) === a && Number(minor) >= b);
+  return {
+    restrict: since(7, 2) || [...NO_MORE, 'no-user-rc'],
+    permitlisten: since(7, 8),
+  };
+}
+
+/**
+ * The options of a line of authorized_keys (sshd(8), AUTHORIZED_KEYS FILE FORMAT).
  *
  * @throws {Failure} `usage` for a command that no line can hold
  */
-export function formatAuthorizedKey({ command, forwards }: KeyRights, publicKey: string): string {
+export function formatKeyOptions(
+  { command, forwards }: KeyRights,
+  { restrict, permitlisten }: KeyDialect,
+): string {
   // `exit 1` means the same to every login shell.
   const text = command ?? 'exit 1';
   if (/["\\\r\n]/.test(text)) {
@@ -26,12 +54,17 @@ export function formatAuthorizedKey({ command, forwards }: KeyRights, publicKey:
       problem: 'a command with quotes or backslashes cannot stand in authorized_keys',
     });
   }
-  const allowed = forwards.map((target) => `permitopen="${target}"`);
+  const leads = forwards.length > 0;
+  const taken =
+    restrict === true
+      ? ['restrict', ...(leads ? ['port-forwarding'] : [])]
+      : restrict.filter((option) => !leads || option !== 'no-port-forwarding');
   const options = [
-    'restrict',
-    ...(allowed.length > 0 ? ['port-forwarding', ...allowed, `permitlisten="${NOWHERE}"`] : []),
+    ...taken,
+    ...forwards.map((target) => `permitopen="${target}"`),
+    ...(leads && permitlisten ? [`permitlisten="${NOWHERE}"`] : []),
   ];
-  return `${[...options, `command="${text}"`].join(',')} ${publicKey}`;
+  return [...options, `command="${text}"`].join(',');
 }
 
 /**

@@ -4,8 +4,18 @@ import { imapdCommand } from '../../imap/mail-stream.ts';
 import { Log } from '../../log.ts';
 import { formatAddress } from '../../transport/address.ts';
 import type { Prompt } from '../../transport/prompt.ts';
+import type { Connection } from '../../transport/transport.ts';
 import { findHop } from '../find-hop.ts';
-import { formatAuthorizedKey, installKey, installScript, removeKey, removeScript } from './authorized-key.ts';
+import { runRemote } from '../remote-program.ts';
+import type { Answers } from './answers.ts';
+import {
+  dialectOf,
+  formatKeyOptions,
+  installKey,
+  installScript,
+  removeKey,
+  removeScript,
+} from './authorized-key.ts';
 import { formatAliasFile, type VisitedHost } from './host-plan.ts';
 import { openInbox } from './programs.ts';
 import { formatServerCommands } from './server-commands.ts';
@@ -21,6 +31,7 @@ export interface InstallPlan {
 }
 
 export interface InstallContext {
+  readonly answers: Answers;
   readonly staging: Staging;
   readonly signal: AbortSignal;
   readonly prompt: Prompt | undefined;
@@ -42,7 +53,7 @@ export async function installKeys(plan: InstallPlan, context: InstallContext): P
   };
   try {
     for (const [at, host] of plan.hosts.entries()) {
-      if (host.key !== undefined) await installOn(host, plan.hosts[at + 1], plan, undos);
+      if (host.key !== undefined) await installOn(host, plan.hosts[at + 1], plan, context.answers, undos);
       stage(host, plan, context.staging);
     }
     return { ...(await tryMailbox(plan, context)), undo };
@@ -61,9 +72,10 @@ function explainRefusedKey(thrown: unknown, { hosts }: InstallPlan): unknown {
 }
 
 async function installOn(
-  { name, role, alias, connection, key }: VisitedHost,
+  { name, role, alias, connection, software, key }: VisitedHost,
   next: VisitedHost | undefined,
   { imapd, sendmail, forwards }: InstallPlan,
+  answers: Answers,
   undos: (() => Promise<void>)[],
 ): Promise<void> {
   const address = formatAddress(alias.hostname, alias.port);
@@ -74,8 +86,14 @@ async function installOn(
     command = await installScript(connection, script, formatServerCommands(imapd, sendmail), address);
   } else if (role === 'mail') command = imapdCommand(imapd);
   const targets = next === undefined ? forwards : [formatTarget(next.alias.hostname, next.alias.port)];
-  const line = formatAuthorizedKey({ command, forwards: targets }, key?.publicKey ?? '');
+  const dialect = dialectOf(software);
+  const rights = formatKeyOptions({ command, forwards: targets }, dialect);
+  const line = `${rights} ${key?.publicKey}`;
   if (await installKey(connection, line, address)) undos.push(() => removeKey(connection, line));
+  answers.say(`authorized_keys on ${address} gives the key these rights: ${rights}`);
+  if (targets.length > 0 && !dialect.permitlisten) {
+    answers.say(`warning: ${software} there cannot keep the key from listening on ports of that host, too`);
+  }
 }
 
 /** As permitopen takes it: the port always, IPv6 in brackets. */
@@ -86,7 +104,7 @@ function formatTarget(host: string, port: number): string {
 /** The alias as it will be, but with the key and the known hosts that are not in their places yet. */
 function stage(host: VisitedHost, plan: InstallPlan, staging: Staging): void {
   const { name, alias, key } = host;
-  const file = key?.privateKey === undefined ? key?.file : staging.writeKey(name, key.privateKey);
+  const file = key?.text === undefined ? key?.file : staging.writeKey(name, key.text);
   const knownHosts = [staging.knownHosts, ...alias.knownHosts].join(',');
   const keys = {
     ...finalKeys(host, plan),
@@ -111,10 +129,10 @@ export function finalKeys(
 /** Logs in anew, as pine-rsh will. */
 async function tryMailbox(
   { hosts }: InstallPlan,
-  { staging, signal, prompt }: InstallContext,
+  { answers, staging, signal, prompt }: InstallContext,
 ): Promise<Omit<Installed, 'undo'>> {
   const { settings } = staging;
-  const name = hosts.at(-1)?.name ?? '';
+  const { name, key } = hosts.at(-1) as VisitedHost;
   const context = { settings, log: new Log(settings.stateDir, 0), family: 0, signal } as const;
   const { alias } = await findHop(name, context);
   const { connect } = await import('../../transport/connect.ts');
@@ -127,11 +145,20 @@ async function tryMailbox(
     return await connect(alias, { ...context, prompt });
   });
   try {
-    return {
-      greeting: await openInbox(connection, alias, { stateDir: settings.stateDir, signal }),
-      needsPerson,
-    };
+    const greeting = await openInbox(connection, alias, { stateDir: settings.stateDir, signal });
+    if (key !== undefined && (await runsAnything(connection))) {
+      answers.say(
+        `warning: ${alias.hostname} lets this key run any command: another line of authorized_keys has it too, or the server there ignores what such a line says`,
+      );
+    }
+    return { greeting, needsPerson };
   } finally {
     connection.close();
   }
+}
+
+/** Whether a key that should be limited to one command is not. The answer is computed, as the question may be echoed. */
+async function runsAnything(connection: Connection): Promise<boolean> {
+  const answer = await runRemote(connection, "exec /bin/sh -c 'echo free-$((6 * 7))'").catch(() => undefined);
+  return /^free-42$/m.test(answer?.stdout ?? '');
 }

@@ -2,7 +2,6 @@
 
 import { lookup } from 'node:dns/promises';
 import { existsSync } from 'node:fs';
-import { resolve } from 'node:path';
 import { aliasFile, hostsFolder } from '../../alias/config-folder.ts';
 import { parseJumpHost } from '../../alias/host-value.ts';
 import { lookupAlias } from '../../alias/lookup.ts';
@@ -12,6 +11,7 @@ import { Log } from '../../log.ts';
 import { formatAddress } from '../../transport/address.ts';
 import { findHop } from '../find-hop.ts';
 import type { SetupRun } from '../setup.ts';
+import { chooseKey } from './choose-key.ts';
 import {
   type AliasKeys,
   formatAliasFile,
@@ -21,8 +21,7 @@ import {
   type VisitedHost,
   whyNoAliasName,
 } from './host-plan.ts';
-import { listKeyFiles, newKeyFile, type PlannedKey, planKeyFile, planNewKey } from './key.ts';
-import { type Visit, visitHost } from './visit.ts';
+import { visitHost } from './visit.ts';
 
 /** The name of the alias; one that is there only if it may be replaced. @throws {Failure} `usage`, `alias-exists` */
 export async function chooseName({ settings, options, answers }: SetupRun): Promise<string> {
@@ -137,11 +136,7 @@ async function readSshConfig(
 
 async function visit(host: Pick<VisitedHost, 'name' | 'role' | 'keys'>, run: SetupRun): Promise<VisitedHost> {
   const { name, keys } = host;
-  const { staging, options } = run;
-  const own =
-    options.key === undefined || options.key === 'new' || options.key === 'existing'
-      ? undefined
-      : options.key;
+  const { staging } = run;
   const stage = (more: AliasKeys): void =>
     staging.writeAlias(name, formatAliasFile('not in its place yet', { ...keys, ...more }));
   stage({});
@@ -151,60 +146,11 @@ async function visit(host: Pick<VisitedHost, 'name' | 'role' | 'keys'>, run: Set
   // From here on it may be a gateway to the next.
   stage({ KNOWN_HOSTS: [staging.knownHosts, ...visited.alias.knownHosts].join(',') });
   try {
-    return { ...host, ...visited, key: await chooseKey(host, visited, own, run) };
+    return { ...host, ...visited, key: await chooseKey(host, visited, run) };
   } catch (thrown) {
     visited.connection.close();
     throw thrown;
   }
-}
-
-/** Undefined: what gets in already stays what is used. @throws {Failure} what is wrong with a key file */
-async function chooseKey(
-  { name, role }: Pick<VisitedHost, 'name' | 'role'>,
-  { byKey, alias }: Visit,
-  own: string | undefined,
-  { settings, options, answers, output }: SetupRun,
-): Promise<PlannedKey | undefined> {
-  const makeNew = (): PlannedKey => {
-    const file = newKeyFile(settings, name);
-    return existsSync(file) ? planKeyFile(settings, file, name) : planNewKey(settings, name);
-  };
-  if (own !== undefined) return planKeyFile(settings, resolve(own), name);
-  if (byKey) {
-    if (options.key === 'existing' || role === 'gateway') return undefined;
-    if (options.key === 'new') return makeNew();
-    const use = await answers.get({
-      name: 'own-key',
-      about: [`a key of yours gets in as ${alias.user} already`],
-      text: 'use it, or make a new one that can open mail and nothing else (use/new)',
-      option: '--key',
-      given: undefined,
-      proposal: 'use',
-      check: (text) => (/^(?:use|new)$/.test(text) ? undefined : 'use or new'),
-    });
-    return use === 'use' ? undefined : makeNew();
-  }
-  const files = listKeyFiles(settings);
-  const [first] = files;
-  if (options.key === 'existing') {
-    if (first !== undefined) return planKeyFile(settings, first, name);
-    throw new Failure('usage', { problem: '--key existing: there is no key in ~/.ssh under a default name' });
-  }
-  if (first === undefined || options.key === 'new') {
-    if (output.interactive) answers.say(`a new key for it will be kept in ${newKeyFile(settings, name)}`);
-    return makeNew();
-  }
-  const answer = await answers.get({
-    name: 'key',
-    about: [`keys that are there: ${files.join(', ')}`],
-    text: 'which key is to open it: new, for one that can open mail and nothing else, or a file',
-    option: '--key',
-    given: undefined,
-    proposal: 'new',
-    check: (text) =>
-      text === 'new' || existsSync(resolve(text)) ? undefined : 'new, or the path of a private key',
-  });
-  return answer === 'new' ? makeNew() : planKeyFile(settings, resolve(answer), name);
 }
 
 /** A name that DNS knows leaves Alpine a host to fall back to. */

@@ -21,6 +21,8 @@ export interface Visit {
   readonly alias: Alias;
   readonly connection: Connection;
   readonly decision: HostKeyDecision;
+  /** What its server calls itself: `OpenSSH_9.2p1`. */
+  readonly software: string;
   /** A key of the person's has opened it. */
   readonly byKey: boolean;
 }
@@ -38,7 +40,11 @@ export async function visitHost(name: string, options: VisitOptions): Promise<Vi
     import('../../transport/fetch-host-keys.ts'),
     import('../../transport/connect.ts'),
   ]);
-  const blobs = await fetchHostKeys(alias, gateways, context);
+  let software = '';
+  const onStep = (step: string, detail = ''): void => {
+    if (step === 'software') software = detail;
+  };
+  const blobs = await fetchHostKeys(alias, gateways, { ...context, onStep });
   const decision = await decideHostKeys(alias, blobs, options);
   if (decision === undefined) throw new Declined();
   staging.trust(nameHost(alias.hostname, alias.port, alias.hostKeyAlias), decision.fresh);
@@ -59,13 +65,13 @@ export async function visitHost(name: string, options: VisitOptions): Promise<Vi
         }),
     });
   try {
-    return { alias, connection: await login({ ...alias, knownHosts }), decision, byKey };
+    return { alias, connection: await login({ ...alias, knownHosts }), decision, software, byKey };
   } catch (thrown) {
     if (declined) throw new Declined();
     // A host that counts keys, and hangs up before it would ask for a password.
     const counted = thrown instanceof Failure && thrown.code === 'login-too-many-keys';
     if (!counted || prompt === undefined) throw thrown;
     const keyless = { ...alias, knownHosts, identityFiles: [], identityAgent: 'none' };
-    return { alias, connection: await login(keyless), decision, byKey: false };
+    return { alias, connection: await login(keyless), decision, software, byKey: false };
   }
 }

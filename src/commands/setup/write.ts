@@ -27,11 +27,15 @@ export class FileChanges {
     this.#undos.push(() => rmSync(folder, { recursive: true, force: true }));
   }
 
-  /** A new key, which must not be there yet. */
-  writeKey({ file, privateKey, publicKey }: PlannedKey): void {
-    if (privateKey === undefined) return;
+  /** A new private key, which must not be there yet, or the public half of an agent's. */
+  writeKey({ file, text, publicKey }: PlannedKey): void {
+    if (text === undefined) return;
+    if (file.endsWith('.pub')) {
+      this.replace(file, text);
+      return;
+    }
     this.makeFolder(dirname(file));
-    this.#create(file, privateKey, 0o600);
+    this.#create(file, text, 0o600);
     this.#create(`${file}.pub`, `${publicKey}\n`, 0o644);
   }
 
