@@ -1,6 +1,6 @@
 /**
- * One start of a program, timed from before its spawn to the imapd's greeting or to its end. Node's own spawn does it,
- * the same for all: what that costs shows in the figure for /bin/true.
+ * One start of a program, timed from before its spawn to the imapd's greeting or to its end. The runtime's own
+ * spawn does it, the same for all: what that costs shows in the figure for /bin/true.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -9,7 +9,6 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   chmodSync,
-  existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -21,6 +20,7 @@ import {
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { findBun } from './find-bun.mjs';
 import { noNativeCode } from './no-native-code.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -72,18 +72,6 @@ async function buildNodeBundle() {
   for (const name of ['pine-rsh.mjs', 'pine-rshctl.mjs']) chmodSync(join(DIST, name), 0o755);
 }
 
-/** The compiler and the runtime to embed; undefined where this platform has none. */
-function findBun() {
-  const packageOf = (name) => join(ROOT, 'node_modules', '@oven', name, 'bin', 'bun');
-  const arch = process.arch === 'arm64' ? 'aarch64' : process.arch;
-  const musl = process.platform === 'linux' && !process.report.getReport().header.glibcVersionRuntime;
-  const own = packageOf(`bun-${process.platform}-${arch}${musl ? '-musl' : ''}`);
-  if (!existsSync(own)) return undefined;
-  const baseline = packageOf('bun-linux-x64-baseline');
-  const runtime = existsSync(baseline) && process.platform === 'linux' && !musl ? baseline : own;
-  return { compiler: runtime, runtime };
-}
-
 function buildStandalone() {
   for (const name of ['pine-rsh', 'pine-rshctl', 'pine-rsh.ok']) rmSync(join(DIST, name), { force: true });
   const bun = findBun();
@@ -91,11 +79,11 @@ function buildStandalone() {
     console.log(`build: no standalone for ${process.platform}-${process.arch}; the Node bundle serves`);
     return;
   }
-  for (const path of [bun.compiler, bun.runtime]) chmodSync(path, 0o755);
+  chmodSync(bun, 0o755);
   const made = join(DIST, 'pine-rsh.new');
   const script = join(ROOT, 'scripts', 'build-standalone.mjs');
-  const words = [script, join(ROOT, 'src', 'main.ts'), made, bun.runtime, buildInfo('standalone')];
-  execFileSync(bun.compiler, words, { cwd: DIST, stdio: ['ignore', 'ignore', 'inherit'] });
+  const words = [script, join(ROOT, 'src', 'main.ts'), made, bun, buildInfo('standalone')];
+  execFileSync(bun, words, { cwd: DIST, stdio: ['ignore', 'ignore', 'inherit'] });
   renameSync(made, join(DIST, 'pine-rsh'));
   symlinkSync('pine-rsh', join(DIST, 'pine-rshctl'));
   const seen = spawnSync(join(DIST, 'pine-rsh'), ['--version'], { encoding: 'utf8' });

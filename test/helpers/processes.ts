@@ -77,6 +77,11 @@ export function residentMemoryOf(pid: number): number {
   return readMemory(pid, 'VmRSS');
 }
 
+/** The part of it that is no page of a file, which all processes of a program share. */
+export function ownMemoryOf(pid: number): number {
+  return readMemory(pid, 'RssAnon');
+}
+
 function readMemory(pid: number, name: string): number {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
   const kib = new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1];
