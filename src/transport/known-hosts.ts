@@ -98,7 +98,7 @@ export function listHostKeys(files: readonly KnownHostsFile[], name: string): Ho
   return [...findHostKeys(files, name, () => true)];
 }
 
-/** The types of the keys a host is known by, in the order of the files; revoked keys and authorities do not count. */
+/** The types of the keys a host is known by; revoked keys and authorities do not count. */
 export function listKeyTypes(files: readonly KnownHostsFile[], names: HostNames): string[] {
   const types = new Set<string>();
   for (const name of names) {
@@ -106,8 +106,11 @@ export function listKeyTypes(files: readonly KnownHostsFile[], names: HostNames)
     const withRevoked = files.filter(({ text }) => text.includes('@revoked'));
     const revoked = [...findHostKeys(withRevoked, name, ({ marker }) => marker === '@revoked')];
     const isNews = (entry: EntryLine): boolean => entry.marker === undefined && !types.has(entry.type);
-    for (const { type, blob } of findHostKeys(files, name, isNews)) {
-      if (!revoked.some((key) => key.blob.equals(blob))) types.add(type);
+    // Names that can be read first: what they tell, no hidden one has to be asked for.
+    for (const needles of [[name, ...PATTERNS], [HIDDEN]]) {
+      for (const { type, blob } of findHostKeys(files, name, isNews, needles)) {
+        if (!revoked.some((key) => key.blob.equals(blob))) types.add(type);
+      }
     }
   }
   return [...types];
@@ -152,15 +155,17 @@ function judgeSameKey(
 }
 
 /** Entries with a pattern, or with hidden names, may be about any host. */
-const ANY_HOST: readonly string[] = ['*', '?', '|'];
+const PATTERNS: readonly string[] = ['*', '?'];
+const HIDDEN = '|';
 
 function* findHostKeys(
   files: readonly KnownHostsFile[],
   name: string,
   isWanted: (entry: EntryLine) => boolean,
+  needles: readonly string[] = [name, ...PATTERNS, HIDDEN],
 ): Generator<HostKey> {
   for (const file of files) {
-    yield* readHostKeys(file, findEntries(file, [name, ...ANY_HOST], { anyCase: true }), name, isWanted);
+    yield* readHostKeys(file, findEntries(file, needles, { anyCase: true }), name, isWanted);
   }
 }
 
