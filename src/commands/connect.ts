@@ -57,7 +57,7 @@ export async function runConnect(
       for (let unknown: string | undefined; ; ) {
         const connected = await openConnection(alias, settings, question);
         if ('existed' in connected) {
-          printConnected(word, connected.existed, output);
+          printConnected(word, connected.existed, settings, output);
           return 0;
         }
         // The host, or one gateway after the other; none of them twice.
@@ -120,11 +120,13 @@ async function openConnection(
   }
 }
 
-function printConnected(word: string, existed: boolean, output: Output): void {
+function printConnected(word: string, existed: boolean, settings: Settings, output: Output): void {
   const said = [
     `${existed ? 'there is a connection' : 'connected'} to ${word}`,
     `it serves mail clients until it dies, or until: pine-rshctl stop ${word}`,
   ];
+  // Connections are made for one agent each (broker/spec.ts).
+  if (settings.agentSocket !== undefined) said.push('those that have another SSH_AUTH_SOCK do not find it');
   printLines(
     output,
     said.flatMap((line) => wrapText(escapeForTerminal(line), output.columns)),

@@ -134,7 +134,7 @@ for (const build of BUILDS) {
     skip: skip || requirePrograms('ssh-keygen'),
   }, async (t) => {
     const server = await openRealSshd(t);
-    const home = openTempHome(t);
+    const home = openTempHome(t, { SSH_AUTH_SOCK: '/nonexistent/agent' });
     home.writeAlias('work', server.aliasKeys);
     const words = ['-q', '-p', '-P', '', '-N', 'open sesame', '-f', server.identityFile];
     assert.equal(spawnSync('ssh-keygen', words).status, 0);
@@ -145,8 +145,11 @@ for (const build of BUILDS) {
     answer(screen, 'wrong');
     await screen.waitFor(/not accepted; try again/);
     answer(screen, 'open sesame');
-    await screen.waitFor('status 0');
+    await screen.waitFor(/those that have another SSH_AUTH_SOCK do not find it\nstatus 0/);
     assert.equal((await runRsh(build, home, 'echo', 'hello')).stdout.toString(), 'hello\n');
+    const { SSH_AUTH_SOCK: _, ...env } = home.env;
+    const other = await runProgram(build.rshPath, ['work', 'echo', 'hello'], { env });
+    assert.match(other.stderr.toString(), /needs a passphrase/);
     assert.ok(!`${screen.text()}${home.log()}`.includes('sesame'));
   });
 
