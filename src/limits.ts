@@ -66,6 +66,9 @@ export const AGENT_ANSWER_MS = 3_000;
 /** A server's version line and KEXINIT; OpenSSH's are about 1.2 KiB. */
 export const KEXINIT_SNIFF_MAX = 16 * 1024;
 
+/** A server's version line and what may stand before it, where it comes in pieces: a banner of a screen or two. */
+export const IDENTIFICATION_MAX = 16 * 1024;
+
 /** A remote's words in a log line or a message. */
 export const LOG_SAMPLE_MAX = 200;
 

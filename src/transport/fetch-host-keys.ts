@@ -18,7 +18,7 @@ import { type DialContext, dialGateways, openRoute } from './dial.ts';
 import { CLOSED, explainSshError } from './explain.ts';
 import { hostKeyAlgorithms } from './host-key.ts';
 import type { Route } from './route.ts';
-import { supportedAlgorithms } from './ssh2-internals.ts';
+import { joinIdentification, supportedAlgorithms } from './ssh2-internals.ts';
 import type { Connection } from './transport.ts';
 
 /**
@@ -143,6 +143,7 @@ function exchangeKeys(
       readyTimeout: 0,
       keepaliveInterval: 0,
     });
+    joinIdentification(client);
   });
 }
 

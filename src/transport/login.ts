@@ -19,7 +19,7 @@ import { KeyOffer } from './key-offer.ts';
 import type { Prompt } from './prompt.ts';
 import { PromptedMethods } from './prompted-methods.ts';
 import type { Route } from './route.ts';
-import { RoundTrips, supportedAlgorithms } from './ssh2-internals.ts';
+import { joinIdentification, RoundTrips, supportedAlgorithms } from './ssh2-internals.ts';
 import type { Connection } from './transport.ts';
 
 export interface LoginOptions {
@@ -163,6 +163,7 @@ export function login(options: LoginOptions): Promise<Connection> {
       readyTimeout: 0,
       keepaliveInterval: 0,
     });
+    joinIdentification(client);
     if (options.settings.shortcuts) roundTrips = RoundTrips.save(client);
   });
 }

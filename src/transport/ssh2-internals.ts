@@ -6,7 +6,13 @@ import { randomUUID } from 'node:crypto';
 import ssh2 from 'ssh2';
 // @ts-expect-error: not part of its declared interface
 import constants from 'ssh2/lib/protocol/constants.js';
-import { CHANNELS_AHEAD, WINDOW_GROWN, WINDOW_GROWN_ALL, WINDOW_ROUND_TRIP_MS } from '../limits.ts';
+import {
+  CHANNELS_AHEAD,
+  IDENTIFICATION_MAX,
+  WINDOW_GROWN,
+  WINDOW_GROWN_ALL,
+  WINDOW_ROUND_TRIP_MS,
+} from '../limits.ts';
 import { encodeStrings, WireReader } from './ssh-wire.ts';
 
 const { utils } = ssh2;
@@ -133,6 +139,31 @@ export function signalAfterEof(channel: ssh2.ClientChannel, name: string): boole
   if (outgoing.state !== 'eof') return false;
   protocol.signal(outgoing.id, name);
   return true;
+}
+
+interface ParserShape {
+  parse(chunk: Buffer, from: number, to: number): void;
+  /** What came of an unfinished identification; undefined again once it is whole. */
+  _buffer: Buffer | undefined;
+}
+
+/**
+ * Lets a server's identification, and the lines that may stand before it (RFC 4253 section 4.2), come in any number of
+ * pieces: ssh2 forgets all of them but the first and the last, and then waits for ever. Leaves ssh2 alone if it is
+ * built otherwise. To be called between `connect` and the first bytes.
+ */
+export function joinIdentification(client: ssh2.Client): void {
+  const protocol = (client as unknown as { _protocol?: Partial<ParserShape> })._protocol;
+  const parse = protocol?.parse;
+  if (protocol === undefined || typeof parse !== 'function' || !('_buffer' in protocol)) return;
+  let read = Buffer.alloc(0);
+  protocol.parse = (chunk, from, to) => {
+    read = Buffer.concat([read, chunk.subarray(from, to)]);
+    // From the beginning each time, so that whatever is wrong with it is told at once.
+    protocol._buffer = undefined;
+    parse.call(protocol, read, 0, read.length);
+    if (protocol._buffer === undefined || read.length > IDENTIFICATION_MAX) protocol.parse = parse;
+  };
 }
 
 /** Whose first channel is number 0; a request for a channel that does not exist would end the connection. */

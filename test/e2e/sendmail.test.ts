@@ -372,7 +372,7 @@ for (const build of BUILDS) {
       ];
       const seen = new Set<number | null>();
       for (const offset of offsets) {
-        relay.cutAfter(offset, 'up');
+        relay.failAfter(offset, 'up', 'cut');
         const { code, delivered } = await trySend();
         seen.add(code);
         assert.ok(
@@ -391,7 +391,7 @@ for (const build of BUILDS) {
       assert.deepEqual(await trySend(), { code: 0, delivered: 1 });
       const total = relay.carried('down');
       for (const before of [1, 40, 80, 120, 160, 200, 300]) {
-        relay.cutAfter(total - before, 'down');
+        relay.failAfter(total - before, 'down', 'cut');
         const { code, delivered } = await trySend();
         if (code === 75) assert.equal(delivered, 0);
         else assert.ok(code === 69 || (code === 0 && delivered === 1), `${code} at ${before} before the end`);

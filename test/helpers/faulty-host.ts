@@ -7,12 +7,16 @@ import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { HOST_KEY_TYPES } from './host-keys.ts';
 import { descendantsOf, listProcesses, signalProcess } from './processes.ts';
 import type { RealSshd } from './real-sshd.ts';
 import { defer, type Scope } from './scope.ts';
 
 const LOOPBACK = '127.0.0.1';
+
+/** The version line, and no more of what follows than comes with it. */
+const DRIBBLED_MAX = 100;
 
 /** A queue of one holds two. */
 const MORE_THAN_QUEUED = 8;
@@ -64,23 +68,37 @@ export interface Relay {
   resume(): void;
   /** Breaks every line there is; both ends see it closed. */
   breakLines(): void;
-  /** The next line breaks after so many bytes in one direction; both ends see it closed. */
-  cutAfter(bytes: number, direction: 'up' | 'down'): void;
+  /** The lines from now on break after so many bytes in one direction, go dead, or turn a bit of the next byte over. */
+  failAfter(bytes: number, direction: Direction, how: LineFault): void;
+  /** On the lines from now on each byte of the first messages comes for itself. */
+  dribble(): void;
   /** Bytes that the last line carried. */
-  carried(direction: 'up' | 'down'): number;
+  carried(direction: Direction): number;
+  /** How many bytes the last line had carried after each read. */
+  reads(direction: Direction): readonly number[];
+  /** The bytes of the last line. */
+  content(direction: Direction): Buffer;
 }
+
+export type Direction = 'up' | 'down';
+/** `cut`: both ends see it closed. */
+export type LineFault = 'cut' | 'stall' | 'flip';
 
 /** A line to a server: TCP to `to` on loopback by way of another port. */
 export async function openRelay(scope: Scope, to: number, port = 0): Promise<Relay> {
   const sockets = new Set<Socket>();
   let stalled = false;
-  let limits = { up: Number.POSITIVE_INFINITY, down: Number.POSITIVE_INFINITY };
+  let dribbling = false;
+  let fault: { bytes: number; direction: Direction; how: LineFault } | undefined;
   let carried = { up: 0, down: 0 };
+  let parts: Record<Direction, Buffer[]> = { up: [], down: [] };
   const server = createServer({ allowHalfOpen: true }, (near) => {
     const far = connect({ port: to, host: LOOPBACK, allowHalfOpen: true });
     const mine = { up: 0, down: 0 };
+    const myParts: typeof parts = { up: [], down: [] };
     carried = mine;
-    const bounds = limits;
+    parts = myParts;
+    const ours = fault;
     for (const [from, into, direction] of [
       [near, far, 'up'],
       [far, near, 'down'],
@@ -88,12 +106,19 @@ export async function openRelay(scope: Scope, to: number, port = 0): Promise<Rel
       sockets.add(from);
       from.setNoDelay(true);
       from.on('data', (data) => {
-        const part = data.subarray(0, bounds[direction] - mine[direction]);
+        const left = ours?.direction === direction ? ours.bytes - mine[direction] : Number.POSITIVE_INFINITY;
+        const flips = ours?.how === 'flip';
+        if (flips && left >= 0 && left < data.length) data[left] = (data[left] as number) ^ 1;
+        const part = flips ? data : data.subarray(0, left);
         mine[direction] += part.length;
-        into.write(part);
+        myParts[direction].push(part);
+        const slow = dribbling && mine[direction] <= DRIBBLED_MAX;
+        if (slow) void dribble(from, into, part);
+        else into.write(part);
         if (part.length === data.length) return;
-        // Not destroyed: what was let through must arrive.
         from.pause();
+        if (ours?.how === 'stall') return void into.pause();
+        // Not destroyed: what was let through must arrive.
         near.end();
         far.end();
       });
@@ -124,11 +149,31 @@ export async function openRelay(scope: Scope, to: number, port = 0): Promise<Rel
     breakLines: () => {
       for (const socket of sockets) socket.destroy();
     },
-    cutAfter: (bytes, direction) => {
-      limits = { up: Number.POSITIVE_INFINITY, down: Number.POSITIVE_INFINITY, [direction]: bytes };
+    failAfter: (bytes, direction, how) => {
+      fault = { bytes, direction, how };
+    },
+    dribble: () => {
+      dribbling = true;
     },
     carried: (direction) => carried[direction],
+    reads: (direction) => {
+      let sum = 0;
+      return parts[direction].map((part) => {
+        sum += part.length;
+        return sum;
+      });
+    },
+    content: (direction) => Buffer.concat(parts[direction]),
   };
+}
+
+async function dribble(from: Socket, into: Socket, bytes: Buffer): Promise<void> {
+  from.pause();
+  for (const byte of bytes) {
+    into.write(Buffer.of(byte));
+    await sleep(1);
+  }
+  from.resume();
 }
 
 /** A known_hosts file that knows a server by another port of loopback, for aliases that go through a relay. */

@@ -81,6 +81,19 @@ export async function readRefusal(child: PineChild, options?: WaitOptions): Prom
   return text;
 }
 
+/**
+ * What came of starting pine-rsh: a mailbox, or a refusal (checked as `readRefusal` does). Anything else, silence most of
+ * all, is what Pine answers with a login in the clear, and fails.
+ *
+ * @returns the refusal's text; undefined for a mailbox
+ */
+export async function settleOpening(child: PineChild, options?: WaitOptions): Promise<string | undefined> {
+  const greeting = await child.waitForLine(options);
+  if (greeting.includes('pine-rsh:')) return await readRefusal(child, options);
+  assert.match(greeting, /^\* PREAUTH /);
+  return undefined;
+}
+
 /** Checks the log: private, fit for a terminal, and one outcome for each time pine-rsh was started. */
 export function assertLog(home: TempHome, outcomes: readonly ('session' | 'failure')[]): void {
   const file = join(home.stateDir, 'log');
