@@ -61,6 +61,25 @@ export class Log {
   }
 }
 
+/**
+ * Sends to the log what runtimes and libraries print of their own accord: warnings of Node, complaints of WebAssembly. A
+ * mail client would take it for IMAP.
+ */
+export function captureConsole(log: Pick<Log, 'record'>): void {
+  const record = (...words: unknown[]): void => log.record('console', { text: words.map(String).join(' ') });
+  Object.assign(console, {
+    debug: record,
+    error: record,
+    info: record,
+    log: record,
+    trace: record,
+    warn: record,
+  });
+  // Node's own listener is the one that prints.
+  process.removeAllListeners('warning');
+  process.on('warning', record);
+}
+
 /** The log's path below the state folder. */
 export function logPath(stateDir: string): string {
   return join(stateDir, 'log');

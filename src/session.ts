@@ -12,7 +12,7 @@ import { type Invocation, parseArgv } from './argv.ts';
 import { EXIT_FAILURE, Failure, toFailure } from './errors.ts';
 import { classifySession, isMailStream, looksLikeMailStream, type SessionKind } from './imap/mail-stream.ts';
 import { EARLY_BYTE_MS, SIGNAL_STATUS_BASE } from './limits.ts';
-import { Log, say, writeAll } from './log.ts';
+import { captureConsole, Log, say, writeAll } from './log.ts';
 import { looksLikeSendmail, sendmailArguments } from './mail/sendmail-words.ts';
 import { type Descriptors, inspectDescriptors } from './pipe/descriptors.ts';
 import type { PumpResult } from './pipe/pump.ts';
@@ -50,6 +50,7 @@ export async function runSession(args: readonly string[], readSettings: () => Se
     answer.mail = looksLikeMailStream(args);
     const settings = readSettings();
     answer.log = new Log(settings.stateDir, 0);
+    captureConsole(answer.log);
     const parsed = parseArgv(args);
     if (parsed.kind === 'help') return print(USAGE);
     if (parsed.kind === 'version') return print(`${versionText('pine-rsh')}\n`);

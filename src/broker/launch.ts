@@ -1,5 +1,6 @@
 /** Starts a broker in the background and waits until its socket is there. */
 import { spawn } from 'node:child_process';
+import type { Readable, Writable } from 'node:stream';
 import { BROKER_START_MS } from '../limits.ts';
 import { selfCommand } from '../program.ts';
 import { BrokerUseless } from './client.ts';
@@ -26,10 +27,11 @@ export function launchBroker(spec: BrokerSpec): Promise<void> {
       env: spec.settings.brokerEnv,
       stdio: ['pipe', 'pipe', 'ignore'],
     });
+    // Without descriptors or memory for them there are no streams, whatever the types say.
+    const streams: readonly (Readable | Writable | undefined)[] = [child.stdin, child.stdout];
     const done = (error?: Error): void => {
       clearTimeout(timer);
-      child.stdin.destroy();
-      child.stdout.destroy();
+      for (const stream of streams) stream?.destroy();
       child.unref();
       if (error === undefined) resolve();
       else reject(error);
@@ -39,8 +41,8 @@ export function launchBroker(spec: BrokerSpec): Promise<void> {
       BROKER_START_MS,
     );
     child.on('error', (cause) => done(new BrokerUseless('the broker cannot be started', { cause })));
-    child.stdin.on('error', () => {});
-    child.stdout.on('error', () => {});
+    for (const stream of streams) stream?.on('error', () => {});
+    if (streams.includes(undefined)) return;
     child.stdout.once('data', () => done());
     child.stdout.once('end', () => done(new BrokerUseless('the broker ended at once')));
     child.stdin.end(encodeSpec(spec));
