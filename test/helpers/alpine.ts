@@ -18,6 +18,8 @@ export interface AlpineOptions {
   readonly rshPath: string;
   /** More lines for .pinerc. */
   readonly pinerc?: readonly string[];
+  /** Each a name, a blank and a place; without them the folders of `mailbox`. */
+  readonly collections?: readonly string[];
 }
 
 export interface Alpine extends Screen {
@@ -33,8 +35,13 @@ export interface Alpine extends Screen {
 
 /** Starts Alpine with INBOX open; wait for what it shows. */
 export function openAlpine(scope: Scope, home: TempHome, options: AlpineOptions): Alpine {
-  home.writeFile('.pinerc', formatPinerc(options));
-  const screen = openScreen(scope, programPath('alpine'), ['-i'], { env: home.env });
+  writePinerc(home, options);
+  return runAlpine(scope, home, [programPath('alpine'), '-i']);
+}
+
+/** Starts Alpine by a command line of its own, with whatever .pinerc there is. */
+export function runAlpine(scope: Scope, home: TempHome, [command = '', ...words]: readonly string[]): Alpine {
+  const screen = openScreen(scope, command, words, { env: home.env });
   const answer = async (prompt: string, text: string): Promise<void> => {
     await screen.waitFor(prompt);
     screen.type(text);
@@ -47,7 +54,7 @@ export function openAlpine(scope: Scope, home: TempHome, options: AlpineOptions)
     jumpTo: async (number) => {
       screen.type('J');
       await answer('Message number to jump to :', String(number));
-      await screen.waitFor(new RegExp(`Message +${number} of`));
+      await screen.waitFor(new RegExp(`(?:Message|Msg) +${number.toLocaleString('en-US')} of`));
     },
     goTo: async (folder) => {
       screen.type('g');
@@ -62,13 +69,17 @@ export function openAlpine(scope: Scope, home: TempHome, options: AlpineOptions)
   };
 }
 
-/** Without the last two settings Alpine starts with a greeting to new users and a question about old sent-mail. */
-function formatPinerc({ mailbox, rshPath, pinerc = [] }: AlpineOptions): string {
-  return [
+/**
+ * Writes .pinerc and gives its path. Without the last two settings Alpine starts with a greeting to new users and a
+ * question about old sent-mail.
+ */
+export function writePinerc(home: TempHome, options: AlpineOptions): string {
+  const { mailbox, rshPath, pinerc = [], collections = [`Mail ${mailbox}[]`] } = options;
+  const lines = [
     'personal-name=Pat',
     'user-domain=example.org',
     `inbox-path=${mailbox}INBOX`,
-    `folder-collections=Mail ${mailbox}[]`,
+    `folder-collections=${collections.join(', ')}`,
     `rsh-path=${rshPath}`,
     'rsh-open-timeout=15',
     'ssh-path=',
@@ -77,7 +88,8 @@ function formatPinerc({ mailbox, rshPath, pinerc = [] }: AlpineOptions): string 
     'last-version-used=6.26',
     'last-time-prune-questioned=199.12',
     '',
-  ].join('\n');
+  ];
+  return home.writeFile('.pinerc', lines.join('\n'));
 }
 
 function escapePattern(text: string): string {

@@ -2,7 +2,7 @@
  * A mail host: a real sshd whose user has a Maildir, read by Dovecot's real imap, which greets with PREAUTH because
  * it is started by the user himself. No Dovecot master runs, and nothing of /etc/dovecot is read.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { giveTo } from './login-user.ts';
 import { type MailMessage, makeMessages } from './mail-messages.ts';
@@ -24,6 +24,8 @@ export interface MailHost extends RealSshd {
   readonly maildir: string;
   /** Makes a folder (`INBOX` is the Maildir itself) with these messages. */
   makeMailbox(folder: string, messages?: readonly MailMessage[]): void;
+  /** Adds a message as a delivery agent does: it is there at once and whole. */
+  deliver(folder: string, message: MailMessage): void;
   /** Sorted by subject. */
   listMessages(folder: string): StoredMessage[];
   listFolders(): string[];
@@ -45,6 +47,7 @@ export async function openMailHost(scope: Scope, options: SshdOptions = {}): Pro
     writeFileSync(file, `#!/bin/sh\n${lines}\n`, { mode: 0o755 });
     return file;
   };
+  let delivered = 0;
   const folderDir = (folder: string) => (folder === 'INBOX' ? maildir : join(maildir, `.${folder}`));
 
   const host: MailHost = {
@@ -58,6 +61,13 @@ export async function openMailHost(scope: Scope, options: SshdOptions = {}): Pro
         writeFileSync(join(dir, 'new', `${message.date}.M${index}P1.mail`), message.bytes, { mode: 0o600 });
       });
       giveTo(server.login, maildir);
+    },
+    deliver: (folder, message) => {
+      const name = `${message.date}.P${++delivered}.mail`;
+      const temporary = join(folderDir(folder), 'tmp', name);
+      writeFileSync(temporary, message.bytes, { mode: 0o600 });
+      giveTo(server.login, temporary);
+      renameSync(temporary, join(folderDir(folder), 'new', name));
     },
     listMessages: (folder) =>
       ['new', 'cur']
