@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import type { Scope } from '../test/helpers/scope.ts';
 import { measureDelayLine } from './delay-line.ts';
 import type { Measure } from './measure.ts';
-import { parseOptions } from './options.ts';
+import { formatUsage, Misuse, type Options, parseOptions } from './options.ts';
 import { PARTS } from './parts.ts';
 import { drawPicture, writePicture } from './picture.ts';
 import { formatBlock, writeBlock } from './readme.ts';
@@ -15,9 +15,25 @@ function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
-async function main(scope: Scope): Promise<void> {
+/** EX_USAGE of sysexits.h. */
+const EXIT_USAGE = 64;
+
+function readOptions(): Options {
+  const known = Object.keys(PARTS);
+  try {
+    const options = parseOptions(process.argv.slice(2), known);
+    if (options !== undefined) return options;
+    process.stdout.write(formatUsage(known));
+    process.exit(0);
+  } catch (thrown) {
+    if (!(thrown instanceof Misuse)) throw thrown;
+    process.stderr.write(`bench: ${thrown.message}\n\n${formatUsage(known)}`);
+    process.exit(EXIT_USAGE);
+  }
+}
+
+async function main(scope: Scope, { parts, roundTrips, runs, whole }: Options): Promise<void> {
   if (!existsSync(STANDALONE)) throw new Error('this platform has no standalone to measure');
-  const { parts, roundTrips, runs, whole } = parseOptions(process.argv.slice(2), Object.keys(PARTS));
   const lines = new Map<number, number>();
   for (const each of roundTrips.filter((trip) => trip > 0)) {
     const found = await measureDelayLine(scope, each);
@@ -48,7 +64,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => void undoAll().finally(() => process.exit(1)));
 }
 try {
-  await main({ after: (undo) => void undos.push(undo) });
+  await main({ after: (undo) => void undos.push(undo) }, readOptions());
 } finally {
   await undoAll();
 }
