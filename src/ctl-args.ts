@@ -5,13 +5,13 @@
  * A new command is a file in `commands/` and an entry in `COMMANDS`.
  */
 import yargs, { type Argv } from 'yargs';
-import type { CtlCommand, CtlContext, CtlValues, Operand } from './commands/command.ts';
+import type { CtlCommand, CtlContext, CtlValues } from './commands/command.ts';
 import { declareCompletion } from './commands/completion.ts';
 import { connectCommand } from './commands/connect.ts';
 import { demoCommand } from './commands/demo.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { forwardCommand } from './commands/forward.ts';
-import { COLUMNS_MAX } from './commands/limits.ts';
+import { formatCommandHelp, formatOperands, formatOverview } from './commands/help.ts';
 import { listCommand } from './commands/list.ts';
 import { logCommand } from './commands/log.ts';
 import { type Output, printProblem } from './commands/output.ts';
@@ -110,10 +110,10 @@ function parseArguments(argv: readonly string[], version: string, output: Output
 
   let parsed: Parsed | undefined;
   let text = '';
-  const parser = openParser(argv, version, output);
+  const parser = openParser(argv, version);
   for (const command of COMMANDS) {
     parser.command(
-      [command.name, ...Object.entries(command.operands).map(formatOperand)].join(' '),
+      `${command.name} ${formatOperands(command)}`.trim(),
       command.summary,
       (options) => declareArguments(options, command),
       (values) => {
@@ -122,27 +122,29 @@ function parseArguments(argv: readonly string[], version: string, output: Output
     );
   }
   parser.parse([...argv], {}, (_error, _values, help) => {
-    // Types in brackets tell people nothing.
-    text = help.replace(/(?:\s*\[(?:boolean|string|array|required|default: \[\])\])+$/gm, '');
+    text = help === '' || help === version ? help : formatHelp(argv, output);
   });
   if (parsed !== undefined) return parsed;
   if (text !== '') return text;
   throw usage('a command is missing');
 }
 
-function openParser(argv: readonly string[], version: string, output: Output): Argv {
+/** Ours: in the columns of yargs words break on a narrow terminal, and an example is not one line. */
+function formatHelp(argv: readonly string[], { columns }: Output): string {
+  const command = COMMANDS.find(({ name }) => argv.includes(name));
+  return command === undefined ? formatOverview(COMMANDS, columns) : formatCommandHelp(command, columns);
+}
+
+function openParser(argv: readonly string[], version: string): Argv {
   return (
     yargs()
       .scriptName(NAME)
-      .usage('$0 <command> [options]')
-      .help('help', 'show this help')
+      .help()
       .alias('help', 'h')
-      .version('version', 'show the version', version)
+      .version(version)
       // Messages are in English like everything else here, whatever LANG says.
       .locale('en')
       .detectLocale(false)
-      .updateStrings({ 'Positionals:': 'Arguments:' })
-      .wrap(Math.min(output.columns, COLUMNS_MAX))
       .strict()
       .exitProcess(false)
       .parserConfiguration({
@@ -152,36 +154,21 @@ function openParser(argv: readonly string[], version: string, output: Output): A
         'parse-numbers': false,
         'parse-positional-numbers': false,
       })
-      .example(COMMANDS.flatMap(formatExamples))
       .fail((message, error) => {
         throw error instanceof Failure ? error : explainMisuse(argv, message ?? error?.message ?? '');
       })
   );
 }
 
-/** How yargs, and usage lines, write an operand. */
-const FORMATS = { required: '<NAME>', optional: '[NAME]', many: '[NAME..]', several: '<NAME..>' } as const;
-
-function formatOperand([name, { kind }]: [string, Operand]): string {
-  return FORMATS[kind].replace('NAME', name);
-}
-
-function formatExamples({ name, examples }: CtlCommand): [string, string][] {
-  return examples.map(([words, effect]) => [`$0 ${name}${words === '' ? '' : ` ${words}`}`, effect]);
-}
-
 function declareArguments(parser: Argv, command: CtlCommand): Argv {
-  for (const [name, { summary }] of Object.entries(command.operands)) {
-    parser.positional(name, { type: 'string', describe: summary });
-  }
-  for (const [name, { kind, short, summary, preset }] of Object.entries(command.options)) {
+  for (const name of Object.keys(command.operands)) parser.positional(name, { type: 'string' });
+  for (const [name, { kind, short }] of Object.entries(command.options)) {
     parser.option(name, {
-      describe: preset === undefined ? summary : `${summary} (${preset})`,
       ...(short !== undefined && { alias: short }),
       ...(kind === 'switch' ? { boolean: true } : { string: true, requiresArg: true }),
     });
   }
-  return parser.example(formatExamples(command));
+  return parser;
 }
 
 /** @throws {Failure} `usage` */
@@ -216,11 +203,7 @@ function readCount(name: string, value: unknown, preset: number | undefined): nu
 function explainMisuse(argv: readonly string[], message: string): Failure {
   const command = COMMANDS.find(({ name }) => name === argv[0]);
   if (message.startsWith('Not enough non-option arguments')) {
-    return usage(
-      `${command?.name} needs ${Object.entries(command?.operands ?? {})
-        .map(formatOperand)
-        .join(' ')}`,
-    );
+    return usage(`${command?.name} needs ${command && formatOperands(command)}`);
   }
   const [unknown] = /^Unknown arguments?: (.*)$/.exec(message)?.[1]?.split(', ') ?? [];
   if (unknown === undefined) return usage(message.charAt(0).toLowerCase() + message.slice(1));

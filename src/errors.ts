@@ -57,12 +57,12 @@ const REASONS = {
   // ---- reaching the host --------------------------------------------------------------------------------------
   'dns-failed': {
     text: 'no address found for {host} ({why})',
-    hint: 'check HOSTNAME and the network',
+    hint: 'check the name (HOSTNAME) and the network',
     sysexit: 75,
   },
   'tcp-refused': {
     text: '{address} refused the connection',
-    hint: 'check that sshd runs there and that PORT is right',
+    hint: 'check that sshd runs there and that the port (PORT) is right',
     sysexit: 75,
   },
   'tcp-failed': { text: 'cannot connect to {address} ({why})', hint: 'check the network', sysexit: 75 },
@@ -78,7 +78,7 @@ const REASONS = {
   },
   'not-ssh': {
     text: '{address} does not speak SSH ({why})',
-    hint: 'check HOSTNAME and PORT',
+    hint: 'check host and port (HOSTNAME, PORT)',
     sysexit: 78,
   },
   'no-common-algorithm': {

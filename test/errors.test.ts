@@ -38,7 +38,7 @@ describe('a failure', () => {
   it('fills in its facts', () => {
     const failure = new Failure('tcp-refused', { address: 'mail:22' });
     assert.equal(failure.message, 'mail:22 refused the connection');
-    assert.equal(failure.hint, 'check that sshd runs there and that PORT is right');
+    assert.equal(failure.hint, 'check that sshd runs there and that the port (PORT) is right');
   });
 
   it('does not take facts for placeholders', () => {

@@ -28,7 +28,11 @@ export function findAlias(settings: Settings, word: string): NamedAlias {
   try {
     const found = lookupAlias(settings, { host, user, port: undefined, options: new Map() });
     if (found.kind === 'managed') return { host, alias: found.alias };
-    throw missing(near === undefined ? `create ${found.file}` : `did you mean ${near}?`);
+    throw missing(
+      near === undefined
+        ? `run: pine-rshctl setup ${host}, or create ${found.file}`
+        : `did you mean ${near}?`,
+    );
   } catch (thrown) {
     // A broken file could name any host, but a person who is one letter off means the alias that exists.
     if (near !== undefined && thrown instanceof Failure) throw missing(`did you mean ${near}?`);

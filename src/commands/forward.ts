@@ -16,7 +16,7 @@ import { formatAddress } from '../transport/address.ts';
 import { declareCommand } from './command.ts';
 import { findAlias } from './find-alias.ts';
 import { exitStatus, withInterrupt } from './interrupt.ts';
-import { type Output, paint, printLines, printProblem } from './output.ts';
+import { type Output, printLines, printProblem } from './output.ts';
 
 export const forwardCommand = declareCommand({
   name: 'forward',
@@ -162,8 +162,5 @@ function printStarted(output: Output, { alias, forwards }: ForwardRecord, open: 
     printLines(output, wrapText(escapeForTerminal(text), output.columns));
   }
   const who = open ? 'every user of this machine can connect' : 'only you can connect';
-  printLines(
-    output,
-    [...wrapText(`${who}; Ctrl-C ends it`, output.columns)].map((line) => paint(output, 'dim', line)),
-  );
+  printLines(output, wrapText(`${who}; Ctrl-C ends it`, output.columns));
 }

@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import type { Alias } from '../alias/alias.ts';
 import { Failure } from '../errors.ts';
 import type { Settings } from '../settings.ts';
-import { escapeForTerminal, padText, wrapText } from '../terminal-text.ts';
+import { displayWidth, escapeForTerminal, padText, wrapText } from '../terminal-text.ts';
 import { readKnownHosts } from '../transport/host-key.ts';
 import {
   compareHostKeys,
@@ -19,7 +19,7 @@ import { replaceHostKeys } from '../transport/known-hosts-editor.ts';
 import { recordHostKeys } from '../transport/known-hosts-writer.ts';
 import { type Output, paint, printLines } from './output.ts';
 import { formatCount } from './quantity.ts';
-import type { Ask } from './terminal-question.ts';
+import { type Ask, beginQuestion } from './terminal-question.ts';
 
 export interface DialogueOptions {
   readonly settings: Settings;
@@ -141,7 +141,7 @@ function printKeys(
 ): void {
   if (comparison.kind !== 'changed') {
     say(output, `${host} is not known yet; it has shown these keys:`);
-    printLines(output, formatNewKeys(shown));
+    printLines(output, formatNewKeys(shown, output));
     say(output, 'compare one of them with what the administrator of the host tells you');
     return;
   }
@@ -154,10 +154,12 @@ function printKeys(
   say(output, 'somebody may stand between you and the host: ask its administrator before you go on');
 }
 
-/** Fingerprints are never broken: they are compared, and copied. */
-function formatNewKeys(shown: readonly ShownKey[]): string[] {
+/** Fingerprints are never broken: they are compared, and copied. Where they do not fit they begin a line. */
+function formatNewKeys(shown: readonly ShownKey[], output: Output): string[] {
   const width = Math.max(...shown.map(({ type }) => type.length));
-  return shown.map(({ type, fingerprint }) => `  ${padText(type, width)} ${fingerprint}`);
+  const rows = shown.map(({ type, fingerprint }) => `  ${padText(type, width)} ${fingerprint}`);
+  if (rows.every((row) => displayWidth(row) <= output.columns)) return rows;
+  return shown.flatMap(({ type, fingerprint }) => [`  ${type}`, fingerprint]);
 }
 
 /** Old and new keys of a type below each other, so that they can be compared letter by letter. */
@@ -193,11 +195,12 @@ const PLACE_INDENT = 8;
 async function askForTrust(
   shown: readonly ShownKey[],
   comparison: HostKeyComparison,
-  { ask, signal }: DialogueOptions,
+  { output, ask, signal }: DialogueOptions,
 ): Promise<Answer> {
   let question = comparison.kind === 'changed' ? 'replace them' : 'trust them';
   for (;;) {
-    const typed = (await ask(`${question} (yes/no/fingerprint)? `, { echo: true, signal }))?.trim();
+    const last = beginQuestion(`${question} (yes/no/fingerprint)?`, output);
+    const typed = (await ask(last, { echo: true, signal }))?.trim();
     if (typed === undefined || typed.toLowerCase() === 'no') return 'no';
     if (typed.toLowerCase() === 'yes') return shown;
     const key = shown.find(({ fingerprint }) => fingerprint === typed.replace(/=+$/, ''));

@@ -50,7 +50,11 @@ export function runList(settings: Settings, options: ListOptions, output: Output
   if (aliases.length > 0) printLines(output, formatTable(aliases, output));
   else if (!failed) {
     const file = aliasFile(hostsFolder(settings.configDirs[0]), 'work');
-    printProblem(output, 'there is no alias yet', `create ${file} with HOSTNAME=... and USER=...`);
+    printProblem(
+      output,
+      'there is no alias yet',
+      `run: pine-rshctl setup, or create ${file} with HOSTNAME=... and USER=...`,
+    );
   }
   return failed ? 1 : 0;
 }

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { errnoOf } from '../errors.ts';
 import { logPath } from '../log.ts';
 import type { Settings } from '../settings.ts';
-import { escapeForTerminal } from '../terminal-text.ts';
+import { escapeForTerminal, wrapText } from '../terminal-text.ts';
 import { declareCommand } from './command.ts';
 import { exitStatus, withInterrupt } from './interrupt.ts';
 import { LOG_LINES, LOG_POLL_MS } from './limits.ts';
@@ -60,7 +60,14 @@ export async function runLog(settings: Settings, options: LogOptions, output: Ou
 }
 
 function printEscaped(output: Output, lines: readonly Buffer[]): void {
-  if (lines.length > 0) printLines(output, lines.map(escapeForTerminal));
+  const escaped = lines.map(escapeForTerminal);
+  if (lines.length > 0)
+    printLines(output, output.terminal ? escaped.flatMap((line) => wrapLine(line, output)) : escaped);
+}
+
+/** Only for the eye: a program gets a line as a line. */
+function wrapLine(line: string, { columns }: Output): string[] {
+  return wrapText(line, columns - 2).map((part, at) => (at === 0 ? part : `  ${part}`));
 }
 
 async function readOrEmpty(path: string): Promise<Buffer> {

@@ -10,13 +10,21 @@ export interface Output {
   /** Columns of the terminal; 80 where there is none. */
   readonly columns: number;
   readonly color: boolean;
+  /** Standard output is a terminal. */
+  readonly terminal: boolean;
   /** Both ends are a terminal: a person reads and can answer. */
   readonly interactive: boolean;
   /** Aborted when nobody reads any more (`pine-rshctl log -f | head`). */
   readonly closed: AbortSignal;
 }
 
-const STYLES = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33 } as const;
+/**
+ * Only what can be read on a dark and on a light background, in the colours of xterm and those like it. Faint text,
+ * green and yellow are none of that.
+ *
+ * @internal
+ */
+export const STYLES = { bold: 1, red: 31, magenta: 35 } as const;
 
 /** Wraps `text` in a style (ECMA-48 SGR) where colours are wanted. The text must be safe already. */
 export function paint(output: Output, style: keyof typeof STYLES, text: string): string {

@@ -27,6 +27,7 @@ export function openProcessOutput(settings: Settings): ProcessOutput {
     stderr,
     columns: Math.max(COLUMNS_MIN, stdout.columns || COLUMNS_DEFAULT),
     color: stdout.isTTY === true && !settings.noColor && settings.term !== 'dumb',
+    terminal: stdout.isTTY === true,
     interactive: stdout.isTTY === true && stdin.isTTY === true,
     closed: closed.signal,
     flush: async () => {

@@ -5,15 +5,15 @@ import { clipText, escapeForTerminal } from '../terminal-text.ts';
 import { indent, type Output, paint } from './output.ts';
 import { formatAge, formatBytes } from './quantity.ts';
 
-/** What a state is called, and in which colour. */
+/** What a state is called, and in which colour: what a person must see to. */
 const STATES = {
-  new: ['being sent', 'dim'],
-  wait: ['waiting', 'green'],
-  send: ['being sent', 'green'],
-  last: ['being sent', 'green'],
-  unknown: ['held, may have been sent', 'yellow'],
+  new: ['being sent', undefined],
+  wait: ['waiting', undefined],
+  send: ['being sent', undefined],
+  last: ['being sent', undefined],
+  unknown: ['held, may have been sent', 'magenta'],
   refused: ['held, refused', 'red'],
-} as const satisfies Record<MailState, readonly [string, Parameters<typeof paint>[1]]>;
+} as const satisfies Record<MailState, readonly [string, Parameters<typeof paint>[1] | undefined]>;
 
 /** One message: a line of facts, then the message's own words, then what happened. */
 export function formatSummary(mail: MailSummary, now: number, output: Output): string[] {
@@ -25,7 +25,11 @@ export function formatSummary(mail: MailSummary, now: number, output: Output): s
   const head =
     plain.length > output.columns
       ? [paint(output, 'bold', mail.id), ...indent(facts.join(', '), output.columns)]
-      : [plain.replace(mail.id, paint(output, 'bold', mail.id)).replace(state, paint(output, style, state))];
+      : [
+          plain
+            .replace(mail.id, paint(output, 'bold', mail.id))
+            .replace(state, style === undefined ? state : paint(output, style, state)),
+        ];
   const clip = (text: string): string => `  ${clipText(escapeForTerminal(text), output.columns - 2)}`;
   return [
     ...head,

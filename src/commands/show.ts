@@ -63,7 +63,8 @@ function formatValues(values: readonly SourcedValue[], files: readonly string[],
     source: row.source === undefined ? 'default' : escapeForTerminal(formatSource(row.source, files)),
     isDefault: row.source === undefined,
   }));
-  const style = (isDefault: boolean, line: string): string => (isDefault ? paint(output, 'dim', line) : line);
+  const style = (isDefault: boolean, line: string): string =>
+    isDefault ? line : paint(output, 'bold', line);
   if (output.columns < TABLE_COLUMNS) {
     return rows.flatMap(({ key, value, source, isDefault }) =>
       [...wrapText(`${key}=${value}`, output.columns), ...indent(source, output.columns)].map((line) =>

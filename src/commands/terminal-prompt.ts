@@ -5,7 +5,7 @@
 import { escapeForTerminal, wrapText } from '../terminal-text.ts';
 import type { Prompt } from '../transport/prompt.ts';
 import { type Output, printLines } from './output.ts';
-import type { Ask } from './terminal-question.ts';
+import { type Ask, beginQuestion } from './terminal-question.ts';
 
 /** Asks one after the other; undefined as soon as the person ends his input. */
 export function createPrompt(ask: Ask, output: Output, signal: AbortSignal): Prompt {
@@ -22,7 +22,8 @@ export function createPrompt(ask: Ask, output: Output, signal: AbortSignal): Pro
       const lines = splitLines(text);
       const question = lines.pop() ?? '';
       for (const line of lines) if (line.trim() !== '') show(line);
-      const answer = await ask(clean(`${speaker}${question.trimEnd()} `), { echo, signal });
+      const last = beginQuestion(clean(`${speaker}${question.trimEnd()}`), output);
+      const answer = await ask(last, { echo, signal });
       if (answer === undefined) return undefined;
       answers.push(answer);
     }

@@ -3,7 +3,8 @@
  */
 import { createInterface } from 'node:readline';
 import { Writable } from 'node:stream';
-import type { Output } from './output.ts';
+import { wrapText } from '../terminal-text.ts';
+import { type Output, printLines } from './output.ts';
 
 export interface QuestionOptions {
   /** False: what is typed is not shown. */
@@ -11,6 +12,21 @@ export interface QuestionOptions {
   /** Ends the question; its reason is what `ask` throws. */
   readonly signal: AbortSignal;
 }
+
+/**
+ * Prints all but the last line of a question, which it gives: the terminal edits only one. Words stay whole.
+ *
+ * @param question safe for a terminal
+ */
+export function beginQuestion(question: string, output: Output): string {
+  const lines = wrapText(question, output.columns - ANSWER_ROOM);
+  const last = lines.pop() ?? '';
+  if (lines.length > 0) printLines(output, lines);
+  return `${last} `;
+}
+
+/** Columns left for a short answer behind a question. */
+const ANSWER_ROOM = 12;
 
 /** Gives the line that was typed, undefined at its end (Ctrl-D). */
 export type Ask = (question: string, options: QuestionOptions) => Promise<string | undefined>;

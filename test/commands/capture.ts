@@ -8,7 +8,9 @@ export interface Captured extends Output {
   hangUp(): void;
 }
 
-export function captureOutput(look: { columns?: number; color?: boolean } = {}): Captured {
+export function captureOutput(
+  look: { columns?: number; color?: boolean; terminal?: boolean } = {},
+): Captured {
   const written = { stdout: '', stderr: '' };
   const closed = new AbortController();
   const keep = (name: keyof typeof written) => ({
@@ -21,6 +23,7 @@ export function captureOutput(look: { columns?: number; color?: boolean } = {}):
     stderr: keep('stderr'),
     columns: look.columns ?? 80,
     color: look.color ?? false,
+    terminal: look.terminal ?? false,
     interactive: false,
     closed: closed.signal,
     text: () => written.stdout,

@@ -74,7 +74,7 @@ test('the help lists every command', async (t) => {
     'log',
     'demo',
   ]) {
-    assert.ok(output.text().includes(`pine-rshctl ${name}`), name);
+    assert.ok(output.text().includes(`\n  ${name}`), name);
   }
 });
 

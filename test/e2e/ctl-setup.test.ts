@@ -76,9 +76,9 @@ for (const build of BUILDS) {
       await screen.waitFor(/not accepted; try again\n.*password:/);
       screen.enter(host.password);
       // A host that has a sendmail in a usual place is asked about.
-      await screen.waitFor(/send mail through|refuse such/);
+      await screen.waitFor(/send mail through|hosts without an alias/);
       if (/send mail through/.test(screen.text())) screen.enter('no');
-      await screen.waitFor('refuse such hosts (deny/allow) [deny]?');
+      await screen.waitFor('hosts without an alias (deny/allow) [deny]?');
       screen.enter('');
       await screen.waitFor(/make .*\.pinerc, for Alpine \[yes\]\?/);
       screen.enter('');

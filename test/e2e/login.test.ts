@@ -626,7 +626,8 @@ const GATEWAYS: readonly Case[] = [
         PROXY_COMMAND: 'sh -c "echo HTTP/1.0 403; sleep 20"',
       },
     }),
-    fails: /work: 127\.0\.0\.1:\d+ does not speak SSH \(it said HTTP\/1\.0 403\); check HOSTNAME and PORT/,
+    fails:
+      /work: 127\.0\.0\.1:\d+ does not speak SSH \(it said HTTP\/1\.0 403\); check host and port \(HOSTNAME, PORT\)/,
   },
   {
     title: 'A PROXY_COMMAND that says nothing costs CONNECT_TIMEOUT, and is ended with all that it started',

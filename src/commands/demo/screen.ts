@@ -87,7 +87,7 @@ export class DemoScreen {
   }
 
   #note(text: string): void {
-    this.#print(...indent(text, this.#columns).map((line) => paint(this.#output, 'green', line)));
+    this.#print(...indent(text, this.#columns).map((line) => paint(this.#output, 'bold', line)));
   }
 
   #print(...lines: string[]): void {

@@ -22,18 +22,27 @@ const TITLES: Readonly<Record<Check, string>> = {
   pinerc: '.pinerc',
 };
 
-const STYLES = { ok: 'green', warning: 'yellow', failed: 'red' } as const;
+const STYLES = { ok: undefined, warning: 'magenta', failed: 'red' } as const;
 const MARK_WIDTH = Math.max(...Object.keys(STYLES).map((mark) => mark.length));
 const TITLE_WIDTH = Math.max(...Object.values(TITLES).map((title) => title.length));
 /** Below this the columns would leave too little for the text. */
 const TABLE_COLUMNS = 60;
 
+/** Between a number and its unit, so that no line ends there. */
+const GLUE = '\u00a0';
+
 /** The lines of one finding. */
-export function formatFinding({ mark, check, ms, text, hint }: Finding, output: Output): string[] {
-  const time = ms === undefined ? '' : ` (${ms} ms)`;
+export function formatFinding(finding: Finding, output: Output): string[] {
+  return layOut(finding, output).map((line) => line.replaceAll(GLUE, ' '));
+}
+
+function layOut({ mark, check, ms, text, hint }: Finding, output: Output): string[] {
+  const time = ms === undefined ? '' : ` (${ms}${GLUE}ms)`;
   const said = escapeForTerminal(text) + time;
   const cure = hint === undefined ? undefined : `hint: ${escapeForTerminal(hint)}`;
-  const painted = paint(output, STYLES[mark], padText(mark, MARK_WIDTH));
+  const style = STYLES[mark];
+  const padded = padText(mark, MARK_WIDTH);
+  const painted = style === undefined ? padded : paint(output, style, padded);
   if (output.columns < TABLE_COLUMNS) {
     const lines = [said, ...(cure === undefined ? [] : [cure])].flatMap((line) =>
       indent(line, output.columns - 2).map((each) => `  ${each}`),

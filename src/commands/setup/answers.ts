@@ -6,7 +6,7 @@
 import { Failure } from '../../errors.ts';
 import { escapeForTerminal, wrapText } from '../../terminal-text.ts';
 import { type Output, printLines } from '../output.ts';
-import type { Ask } from '../terminal-question.ts';
+import { type Ask, beginQuestion } from '../terminal-question.ts';
 
 /** The person ended his input instead of answering. */
 export class Declined extends Error {}
@@ -92,11 +92,8 @@ export class Answers {
     for (const line of about) this.say(line);
     const proposed = proposal === undefined ? '' : ` [${proposal}]`;
     for (;;) {
-      // All but the last line are printed: the terminal edits only one.
-      const lines = wrapText(escapeForTerminal(`${text}${proposed}?`), output.columns - ANSWER_ROOM);
-      const last = lines.pop() ?? '';
-      if (lines.length > 0) printLines(output, lines);
-      const typed = await ask(`${last} `, { echo: true, signal });
+      const question = beginQuestion(escapeForTerminal(`${text}${proposed}?`), output);
+      const typed = await ask(question, { echo: true, signal });
       if (typed === undefined) throw new Declined();
       const answer = typed.trim() || proposal;
       const wrong = answer === undefined ? 'please answer' : check(answer);
@@ -105,6 +102,3 @@ export class Answers {
     }
   }
 }
-
-/** Columns left for a short answer behind the question. */
-const ANSWER_ROOM = 12;

@@ -52,10 +52,10 @@ async function chooseUnmanaged(
   const answer = await answers.get({
     name: 'unmanaged',
     about: [
-      'a host without an alias is left to Alpine, which asks for a password on an open line',
+      'a host that has no alias is left to Alpine, which may send a password for all to read; deny keeps Alpine from it',
       ...(others.length === 0 ? [] : [`folders that would be refused: ${others.join(', ')}`]),
     ],
-    text: 'refuse such hosts (deny/allow)',
+    text: 'hosts without an alias (deny/allow)',
     option: '--unmanaged',
     given: options.unmanaged,
     proposal: others.length === 0 ? 'deny' : 'allow',
