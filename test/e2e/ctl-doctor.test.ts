@@ -131,7 +131,7 @@ const FAULTS: readonly Fault[] = [
     plant: async () => ({ PORT: await findFreePort() }),
     check: 'connection',
     text: /refused the connection/,
-    hint: /sshd runs there .* PORT/,
+    hint: /sshd runs there .*PORT/,
   },
   {
     title: 'a host that does not answer',
@@ -145,7 +145,7 @@ const FAULTS: readonly Fault[] = [
     plant: async ({ t }) => ({ PORT: await openGreeter(t, '220 mail ESMTP\r\n') }),
     check: 'connection',
     text: /does not speak SSH \(it said 220 mail ESMTP/,
-    hint: /HOSTNAME and PORT/,
+    hint: /HOSTNAME, PORT/,
   },
   {
     title: 'a gateway that is down',
