@@ -57,6 +57,8 @@ export function askOnTerminal(output: Output): Ask {
       });
       // In raw mode Ctrl-C is a letter like any other.
       line.on('SIGINT', () => process.kill(process.pid, 'SIGINT'));
+      // A process that is stopped in raw mode does not come back: Bun's spins, Node's cannot read.
+      line.on('SIGTSTP', () => {});
       line.on('error', hangUp);
       line.on('close', () => {
         signal.removeEventListener('abort', abort);

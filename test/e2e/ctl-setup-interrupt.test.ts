@@ -210,6 +210,21 @@ describe('pine-rshctl setup, given up', { skip: NEEDS || BUILD?.skip, concurrenc
     });
   }
 
+  for (const build of BUILDS) {
+    test(`Ctrl-Z at a question does nothing (${build.name})`, { skip: build.skip }, async (t) => {
+      const home = openFreshHome(t);
+      // As a person has it: a shell with job control.
+      const screen = openScreen(t, '/bin/bash', ['--norc', '-i'], { env: { ...home.env, PS1: '> ' } });
+      screen.enter(`${build.ctlPath} setup; echo "status $?"`);
+      await screen.waitFor(ANSWERS.alias[0]);
+      screen.keys('C-z');
+      screen.enter('Upper');
+      await screen.waitFor(/lower case letters/);
+      screen.keys('C-c');
+      await screen.waitFor('status 130');
+    });
+  }
+
   test('What a killed setup leaves is private, and the next one removes it', async (t) => {
     const { home, screen, pid, assertNothingLeft } = await openAt(t, BY_PASSWORD, 'pinerc');
     signalProcess(pid, 'SIGKILL');

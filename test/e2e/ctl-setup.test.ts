@@ -24,6 +24,8 @@ const NEEDS =
   requirePrograms('sshd', 'ssh', 'scp', 'imap', 'openssl', 'usermod', 'ssh-keygen', 'tmux', 'alpine') ||
   NO_PASSWORDS;
 
+const NO_PAM: string | false = !existsSync('/etc/pam.d/sshd') && 'sshd has no PAM here';
+
 /** All hosts have the same account. */
 const PASSWORD = NEEDS ? '' : await setLoginPassword({ after }, await findLoginUser());
 
@@ -105,6 +107,27 @@ for (const build of BUILDS) {
       );
       assert.match(alpine.text(), /FOLDER|MESSAGE INDEX/i);
       await alpine.close();
+    });
+
+    test('A host that asks by keyboard-interactive is set up as well', { skip: NO_PAM }, async (t) => {
+      const host = await openPasswordHost(t, PASSWORD, [
+        'UsePAM yes',
+        'PasswordAuthentication no',
+        'KbdInteractiveAuthentication yes',
+      ]);
+      const home = openFreshHome(t);
+      const words = ['setup', 'work', host.place, '--fingerprint', host.fingerprint, '--unmanaged', 'allow'];
+      const screen = openScreen(t, build.ctlPath, [...words, '--pinerc', 'no', '--sendmail', 'no'], {
+        env: home.env,
+      });
+      // Its own words, behind the name of who asks.
+      await screen.waitFor(`(${host.user}@127.0.0.1:${host.port}) Password:`);
+      screen.enter('mistyped');
+      await screen.waitFor(/not accepted; try again\n.*Password:/);
+      screen.enter(host.password);
+      assert.equal(await screen.waitForExit(), 0);
+      assert.ok(!screen.text().includes(host.password));
+      await opens(t, build, home, host);
     });
 
     test('Without a terminal every answer is an option', async (t) => {

@@ -3,10 +3,10 @@
  * tcp_canonical), and a name that is a host's leaves it a place to fall back to.
  */
 import { execFile } from 'node:child_process';
-import { lookup } from 'node:dns/promises';
 import { lookupAlias } from '../../alias/lookup.ts';
 import type { Settings } from '../../settings.ts';
 import { RESOLVE_MS } from '../limits.ts';
+import { resolveName } from '../resolve-name.ts';
 import { type Finding, passed, warned } from './finding.ts';
 
 export interface NamedHost {
@@ -17,7 +17,7 @@ export interface NamedHost {
 
 /** @param aliasName of the alias that `host` stands for */
 export async function examineName(settings: Settings, host: string, aliasName: string): Promise<NamedHost> {
-  const address = await resolve(host);
+  const address = await resolveName(host);
   if (address === undefined) {
     const text = `${host} is no name in DNS: Alpine has nowhere to fall back to`;
     return { host, finding: passed('name', text) };
@@ -36,19 +36,6 @@ export async function examineName(settings: Settings, host: string, aliasName: s
     hint: `add it to the alias: ALIASES=${canonical}`,
   };
   return { host: canonical, finding };
-}
-
-/** A resolver that does not answer is asked no longer than Alpine's user would wait. */
-async function resolve(host: string): Promise<string | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<undefined>((done) => {
-    timer = setTimeout(() => done(undefined), RESOLVE_MS);
-  });
-  const found = lookup(host).then(
-    ({ address }) => address,
-    () => undefined,
-  );
-  return await Promise.race([found, late]).finally(() => clearTimeout(timer));
 }
 
 /** Node cannot ask for it (AI_CANONNAME); getent(1) of glibc and musl can. */

@@ -1,6 +1,4 @@
 /** Which hosts there are to set up, and a visit to each of them: the gateways first. */
-
-import { lookup } from 'node:dns/promises';
 import { existsSync } from 'node:fs';
 import { aliasFile, hostsFolder } from '../../alias/config-folder.ts';
 import { parseJumpHost } from '../../alias/host-value.ts';
@@ -10,6 +8,7 @@ import { Failure } from '../../errors.ts';
 import { Log } from '../../log.ts';
 import { formatAddress } from '../../transport/address.ts';
 import { findHop } from '../find-hop.ts';
+import { resolveName } from '../resolve-name.ts';
 import type { SetupRun } from '../setup.ts';
 import { chooseKey } from './choose-key.ts';
 import {
@@ -154,11 +153,8 @@ async function visit(host: Pick<VisitedHost, 'name' | 'role' | 'keys'>, run: Set
 }
 
 /** A name that DNS knows leaves Alpine a host to fall back to. */
-async function warnOfName(name: string, { answers }: SetupRun): Promise<void> {
-  const address = await lookup(name).then(
-    (found) => found.address,
-    () => undefined,
-  );
+async function warnOfName(name: string, { answers, signal }: SetupRun): Promise<void> {
+  const address = await resolveName(name, signal);
   if (address === undefined) return;
   answers.say(
     `warning: ${name} is a name of ${address}, too: a name that DNS does not know is safer (pine-rshctl doctor ${name} says why)`,
