@@ -319,6 +319,45 @@ for (const build of BUILDS) {
       assert.ok(!existsSync(sent), 'a message that was cut is not sent');
     });
 
+    test('Set up again, the key may do what was said last, and what fails leaves what was', async (t) => {
+      const host = await openPasswordHost(t, PASSWORD);
+      const home = openFreshHome(t);
+      const sent = join(host.home, 'sent');
+      const sendmail = host.writeProgram('sendmail', `cat >${sent}`);
+      const rest = ['--imapd', host.rimapd, '--replace', '--key', 'new'];
+      assert.equal((await runSetup(build, home, host, ...rest)).code, 0);
+      const [first = ''] = host.authorizedKeys();
+      assert.match(first, /^restrict,command="exec \S+rimapd" /);
+
+      assert.equal((await runSetup(build, home, host, ...rest, '--sendmail', sendmail)).code, 0);
+      const [second = '', ...more] = host.authorizedKeys();
+      assert.match(second, /^restrict,command="exec \/bin\/sh '\S+\/pine-rsh-work'" /);
+      assert.deepEqual(more, []);
+      const send = () =>
+        runProgram(build.rshPath, ['work', 'sendmail', '-oi', '-t'], {
+          env: home.env,
+          input: 'To: x\n\nhello\n',
+        });
+      assert.equal((await send()).code, 0);
+      assert.equal(readFileSync(sent, 'latin1'), 'To: x\n\nhello\n');
+
+      const before = snapshot(join(home.dir, '.ssh'), home.configDir);
+      const script = readFileSync(join(host.home, '.ssh', 'pine-rsh-work'), 'utf8');
+      const fickle = host.writeProgram(
+        'fickle',
+        `test -z "$SSH_ORIGINAL_COMMAND" || exit 1; exec ${host.rimapd}`,
+      );
+      const bad = ['--imapd', fickle, '--replace', '--key', 'new', '--sendmail', sendmail];
+      assert.equal((await runSetup(build, home, host, ...bad)).code, 1);
+      assert.deepEqual(host.authorizedKeys(), [second]);
+      assert.equal(readFileSync(join(host.home, '.ssh', 'pine-rsh-work'), 'utf8'), script);
+      assert.equal((await runSetup(build, home, host, ...bad.slice(0, -2))).code, 1);
+      assert.deepEqual(host.authorizedKeys(), [second]);
+      assert.equal(snapshot(join(home.dir, '.ssh'), home.configDir), before);
+      rmSync(sent);
+      assert.equal((await send()).code, 0);
+    });
+
     test('A key that gets in already can stay what it is', async (t) => {
       const host = await openPasswordHost(t, PASSWORD);
       const home = openFreshHome(t);

@@ -107,6 +107,8 @@ const addScript = (name: string, size: number): string =>
     'mkdir -p .ssh || exit 1',
     `cat >.ssh/${name}.new || exit 1`,
     `if test $(wc -c <.ssh/${name}.new) -ne ${size}; then rm -f .ssh/${name}.new; exit 1; fi`,
+    `rm -f .ssh/${name}.old`,
+    `if test -f .ssh/${name}; then mv .ssh/${name} .ssh/${name}.old; fi`,
     `mv .ssh/${name}.new .ssh/${name} && echo "SCRIPT $(pwd)"`,
   ]);
 
@@ -129,7 +131,20 @@ export async function removeKey(connection: Connection, line: string): Promise<v
 }
 
 /**
- * Puts a script into ~/.ssh there.
+ * Lines that an earlier setup has written for the same alias and key, and that say something else. The first line of a
+ * key is the one that counts.
+ */
+export async function findFormerLines(
+  connection: Connection,
+  line: string,
+  publicKey: string,
+): Promise<string[]> {
+  const answer = await runRemote(connection, script(['cd "$HOME" && cat .ssh/authorized_keys']));
+  return answer.stdout.split('\n').filter((each) => each.endsWith(` ${publicKey}`) && each !== line);
+}
+
+/**
+ * Puts a script into ~/.ssh there; one that is there is kept as NAME.old.
  *
  * @returns the command that runs it
  * @throws {Failure} `key-not-installed`
@@ -147,6 +162,12 @@ export async function installScript(
   throw new Failure('key-not-installed', { address, why: answer.stderr.trim() || 'it did not say why' });
 }
 
-export async function removeScript(connection: Connection, name: string): Promise<void> {
-  await runRemote(connection, script([`cd "$HOME" && rm -f .ssh/${name}`]), Buffer.alloc(0)).catch(() => {});
+/** Takes the script away again; the one before it comes back. */
+export async function restoreScript(connection: Connection, name: string): Promise<void> {
+  const restore = script([
+    'cd "$HOME" || exit 1',
+    `rm -f .ssh/${name} .ssh/${name}.new`,
+    `if test -f .ssh/${name}.old; then mv .ssh/${name}.old .ssh/${name}; fi`,
+  ]);
+  await runRemote(connection, restore).catch(() => {});
 }

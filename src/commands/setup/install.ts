@@ -10,11 +10,12 @@ import { runRemote } from '../remote-program.ts';
 import type { Answers } from './answers.ts';
 import {
   dialectOf,
+  findFormerLines,
   formatKeyOptions,
   installKey,
   installScript,
   removeKey,
-  removeScript,
+  restoreScript,
 } from './authorized-key.ts';
 import { formatAliasFile, type VisitedHost } from './host-plan.ts';
 import { openInbox } from './programs.ts';
@@ -82,14 +83,19 @@ async function installOn(
   const script = `pine-rsh-${name}`;
   let command: string | undefined;
   if (role === 'mail' && sendmail !== undefined) {
-    undos.push(() => removeScript(connection, script));
     command = await installScript(connection, script, formatServerCommands(imapd, sendmail), address);
+    undos.push(() => restoreScript(connection, script));
   } else if (role === 'mail') command = imapdCommand(imapd);
   const targets = next === undefined ? forwards : [formatTarget(next.alias.hostname, next.alias.port)];
   const dialect = dialectOf(software);
   const rights = formatKeyOptions({ command, forwards: targets }, dialect);
-  const line = `${rights} ${key?.publicKey}`;
+  const publicKey = key?.publicKey ?? '';
+  const line = `${rights} ${publicKey}`;
   if (await installKey(connection, line, address)) undos.push(() => removeKey(connection, line));
+  for (const former of await findFormerLines(connection, line, publicKey)) {
+    await removeKey(connection, former);
+    undos.push(async () => void (await installKey(connection, former, address).catch(() => {})));
+  }
   answers.say(`authorized_keys on ${address} gives the key these rights: ${rights}`);
   if (targets.length > 0 && !dialect.permitlisten) {
     answers.say(`warning: ${software} there cannot keep the key from listening on ports of that host, too`);
