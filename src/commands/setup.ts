@@ -57,8 +57,15 @@ export const setupCommand = declareCommand({
     ['work pat@mail --password-file pw --fingerprint SHA256:... -y', 'without a terminal'],
   ],
   run: async ({ settings, programPath, output }, args) =>
-    await runSetup(settings, { ...args, programPath }, output, askOnTerminal(output)),
+    await runSetup(settings, { ...args, ...placeWords(args), programPath }, output, askOnTerminal(output)),
 });
+
+type Words = Pick<SetupOptions, 'alias' | 'place'>;
+
+/** Somebody who gives one word, and that a place, is asked for the name. */
+function placeWords({ alias, place }: Words): Words {
+  return alias?.includes('@') && place === undefined ? { alias: undefined, place: alias } : { alias, place };
+}
 
 export interface SetupOptions {
   readonly alias: string | undefined;

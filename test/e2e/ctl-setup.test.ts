@@ -178,9 +178,10 @@ for (const build of BUILDS) {
       for (const [words, option] of [
         [[], 'an alias'],
         [['work'], 'USER@HOST'],
+        [[host.place], 'without one it needs an alias'],
         [['work', host.place], '--fingerprint'],
-        [['Work!', host.place], 'lower case letters'],
-        [['work', 'pat@'], 'USER@HOST:PORT'],
+        [['Work!', host.place], 'rshctl: the name of an alias is lower case letters'],
+        [['work', 'pat@'], 'rshctl: where and as whom is USER@HOST'],
         [['work', host.place, '--forward', 'x'], '--forward'],
       ] as const) {
         const done = await runProgram(build.ctlPath, ['setup', ...words], { env: home.env });

@@ -60,7 +60,9 @@ export class Answers {
     const { output, takeProposals } = this.#context;
     if (given !== undefined) {
       const wrong = check(given);
-      if (wrong !== undefined) throw new Failure('usage', { problem: `${option}: ${wrong}` });
+      // What is no option says itself what it is.
+      const problem = option.startsWith('--') ? `${option}: ${wrong}` : `${wrong}`;
+      if (wrong !== undefined) throw new Failure('usage', { problem });
       return given;
     }
     if (takeProposals && proposal !== undefined) return proposal;
