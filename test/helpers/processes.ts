@@ -45,9 +45,17 @@ export async function waitForNoProcess(
   });
 }
 
-/** Children, their children and so on. */
-export function descendantsOf(pid: number): number[] {
-  const all = listProcesses();
+/** A background process of pine-rsh, which is meant to stay when the program that started it ends. */
+export function isBroker({ command }: RunningProcess): boolean {
+  return command.includes(' --broker ');
+}
+
+/** Children, their children and so on, those apart that `also` says no to. */
+export function descendantsOf(
+  pid: number,
+  also: (process: RunningProcess) => boolean = () => true,
+): number[] {
+  const all = listProcesses().filter(also);
   const found = [pid];
   for (const parent of found)
     found.push(...all.filter((each) => each.ppid === parent).map((each) => each.pid));

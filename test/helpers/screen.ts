@@ -5,7 +5,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { descendantsOf, isRunning, signalProcess } from './processes.ts';
+import { descendantsOf, isBroker, isRunning, signalProcess } from './processes.ts';
 import { programPath } from './requirements.ts';
 import { defer, type Scope } from './scope.ts';
 import { makeTempDir } from './temp-dir.ts';
@@ -87,7 +87,7 @@ echo $? >${statusFile}
 
   const close = async (): Promise<void> => {
     if (!isRunning(server)) return;
-    const left = [server, shell, ...descendantsOf(shell)];
+    const left = [server, shell, ...descendantsOf(shell, (each) => !isBroker(each))];
     tmux('kill-server');
     try {
       await waitUntil('the terminal closes', () => !left.some(isRunning), { timeout: 5_000 });

@@ -3,7 +3,7 @@
  * nothing but a few keys of the alias.
  */
 import { BUILDS, type Build } from './builds.ts';
-import { findProcesses, type RunningProcess, signalProcess, waitForNoProcess } from './processes.ts';
+import { findProcesses, isBroker, signalProcess, waitForNoProcess } from './processes.ts';
 import { defer, type Scope } from './scope.ts';
 import { type AliasKeys, openTempHome, type TempHome } from './temp-home.ts';
 
@@ -42,8 +42,4 @@ export function openTrialHome(scope: Scope, env: Readonly<Record<string, string>
 /** Waits until nothing of a home runs any more but a broker, which is meant to stay. */
 export async function waitForNoSession(home: TempHome): Promise<void> {
   await waitForNoProcess(home.dir, { also: (process) => !isBroker(process) });
-}
-
-function isBroker({ command }: RunningProcess): boolean {
-  return command.includes(' --broker ');
 }
