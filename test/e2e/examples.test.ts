@@ -16,6 +16,7 @@ import { fetchSubjects, openImapClient } from '../helpers/imap-client.ts';
 import { fingerprintOf, makeKeyFile } from '../helpers/key-files.ts';
 import { type MailHost, openMailHost } from '../helpers/mail-host.ts';
 import { MESSAGE_COUNT, subjectOf } from '../helpers/mail-messages.ts';
+import { findProcesses, isBroker } from '../helpers/processes.ts';
 import { openRealSshd } from '../helpers/real-sshd.ts';
 import { programPath, requirePrograms } from '../helpers/requirements.ts';
 import { runAsPine } from '../helpers/run-as-pine.ts';
@@ -32,10 +33,18 @@ const IMAPD = '/usr/lib/dovecot/imap';
 
 const SUBJECTS = Array.from({ length: MESSAGE_COUNT }, (_, index) => subjectOf(index + 1));
 
-const WAYS = [
-  { way: 'shared', defaults: {} },
-  { way: 'direct', defaults: { SHARE: 'no' } },
-] as const;
+const SHARED = { way: 'shared', defaults: {} } as const;
+const DIRECT = { way: 'direct', defaults: { SHARE: 'no' } } as const;
+const WAYS = [SHARED, DIRECT] as const;
+
+type Way = (typeof WAYS)[number];
+
+/** For what is no different in another build. */
+function firstBuild(): Build {
+  const build = BUILDS.find(({ skip }) => skip === false);
+  assert.ok(build);
+  return build;
+}
 
 interface Desk {
   readonly host: MailHost;
@@ -44,9 +53,7 @@ interface Desk {
 }
 
 /** A home with a key and known hosts where OpenSSH has them. */
-function openDesk(t: Scope, host: MailHost, way: (typeof WAYS)[number] = WAYS[1]): Desk {
-  const build = BUILDS.find(({ skip }) => skip === false);
-  assert.ok(build);
+function openDesk(t: Scope, host: MailHost, build = firstBuild(), way: Way = DIRECT): Desk {
   const home = openTrialHome(t, NO_SUCH_HOST_ENV);
   home.writeDefaults(way.defaults);
   home.writeFile('.ssh/known_hosts', readFileSync(host.knownHostsFile, 'utf8'));
@@ -56,8 +63,8 @@ function openDesk(t: Scope, host: MailHost, way: (typeof WAYS)[number] = WAYS[1]
 }
 
 /** examples/hosts/plain.env as `work`. */
-function openWork(t: Scope, host: MailHost, way?: (typeof WAYS)[number]): Desk {
-  const desk = openDesk(t, host, way);
+function openWork(t: Scope, host: MailHost, build?: Build, way?: Way): Desk {
+  const desk = openDesk(t, host, build, way);
   writeHost(desk, 'plain', 'work', { 'mail.example.org': '127.0.0.1' });
   return desk;
 }
@@ -250,14 +257,16 @@ const use = (...paths: string[]): void => {
 describe('Mail clients with the file in examples/', { skip: HOST_PROGRAMS, concurrency: 2 }, () => {
   for (const { program, examples, read } of CLIENTS) {
     use(...examples, 'hosts/plain.env');
-    for (const way of WAYS) {
-      test(
-        `${program} reads ${MESSAGE_COUNT} messages, ${way.way}`,
-        {
-          skip: requirePrograms(program, 'tmux'),
-        },
-        async (t) => await read(openWork(t, await openMailHost(t), way), t),
-      );
+    for (const build of BUILDS) {
+      for (const way of WAYS) {
+        test(`${program} reads ${MESSAGE_COUNT} messages, ${way.way} (${build.name})`, {
+          skip: build.skip || requirePrograms(program, 'tmux'),
+        }, async (t) => {
+          const desk = openWork(t, await openMailHost(t), build, way);
+          await read(desk, t);
+          assert.equal(findProcesses(desk.home.dir).some(isBroker), way === SHARED);
+        });
+      }
     }
   }
 });
