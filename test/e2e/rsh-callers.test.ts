@@ -1,6 +1,6 @@
 /**
- * Programs that take an rsh or ssh, run with OpenSSH's ssh and with each build of pine-rsh in its place. What they leave
- * on both sides, and how they end, must be the same, also where they fail.
+ * Programs that take an rsh or ssh, run with OpenSSH's ssh and with each build of pine-rsh in its place, over a shared
+ * connection and directly. What they leave on both sides, and how they end, must be the same, also where they fail.
  */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
@@ -22,8 +22,11 @@ import { openRealSshd, type RealSshd } from '../helpers/real-sshd.ts';
 import { programPath, requirePrograms } from '../helpers/requirements.ts';
 import { type RunOptions, type RunResult, runProgram } from '../helpers/run-program.ts';
 import { openTempHome } from '../helpers/temp-home.ts';
+import { openTrialHome } from '../helpers/trials.ts';
 
 const NEEDS = requirePrograms('sshd', 'ssh');
+
+const READY = BUILDS.filter(({ skip }) => skip === false);
 
 /** One of those that are compared, with folders of its own on either side. */
 interface Side {
@@ -40,6 +43,8 @@ interface Side {
   ) => Promise<RunResult>;
 }
 
+const ROUTES = { shared: / session .* route=(?:shared|warm) /, direct: / session .* route=direct / };
+
 interface Setup {
   readonly server: RealSshd;
   /** Does the same with each of them and compares what `act` gives. */
@@ -47,13 +52,19 @@ interface Setup {
   /** The first build of pine-rsh, for what need not be compared. */
   readonly first: Side;
   /** One more side. */
-  openSide(rsh: string): Side;
+  openSide(rsh: string, way?: Way): Side;
 }
+
+/** How pine-rsh reaches the server; ssh knows nothing of it. */
+type Way = 'shared' | 'direct';
 
 async function openSetup(t: TestContext): Promise<Setup> {
   const server = await openRealSshd(t);
-  const home = openTempHome(t);
+  const home = openTrialHome(t);
   home.writeAlias('work', server.aliasKeys);
+  const direct = openTempHome(t);
+  direct.writeAlias('work', { ...server.aliasKeys, SHARE: 'no' });
+  const configDirs = { shared: home.configDir, direct: direct.configDir };
   const { HOSTNAME, PORT, USER, IDENTITY_FILE, KNOWN_HOSTS } = server.aliasKeys;
   const config = home.writeFile(
     'ssh_config',
@@ -69,7 +80,7 @@ async function openSetup(t: TestContext): Promise<Setup> {
   );
   const ssh = home.writeScript('ssh', `exec ${programPath('ssh')} -F ${config} "$@"`);
   let opened = 0;
-  const openSide = (rsh: string): Side => {
+  const openSide = (rsh: string, way: Way = 'shared'): Side => {
     opened += 1;
     const name = `side${opened}`;
     const [near, far] = [join(home.dir, name), join(server.home, name)];
@@ -84,13 +95,14 @@ async function openSetup(t: TestContext): Promise<Setup> {
           cwd: near,
           timeout: 60_000,
           ...options,
-          env: { ...home.env, ...QUIET_GIT, ...options.env },
+          env: { ...home.env, PINE_RSH_CONFIG_DIR: configDirs[way], ...QUIET_GIT, ...options.env },
         }),
     };
   };
-  const sides = [ssh, ...BUILDS.filter(({ skip }) => skip === false).map(({ rshPath }) => rshPath)].map(
-    (rsh) => openSide(rsh),
+  const ours = (['shared', 'direct'] as const).flatMap((way) =>
+    READY.map(({ rshPath }) => ({ way, side: openSide(rshPath, way) })),
   );
+  const sides = [openSide(ssh), ...ours.map(({ side }) => side)];
   const [, first] = sides;
   assert.ok(first !== undefined);
   return {
@@ -100,6 +112,7 @@ async function openSetup(t: TestContext): Promise<Setup> {
     compare: async (act) => {
       const [expected, ...others] = await inTurn(sides, act);
       for (const actual of others) assert.deepEqual(actual, expected);
+      for (const { way } of ours) assert.match(home.log(), ROUTES[way]);
       return expected as Awaited<ReturnType<typeof act>>;
     },
   };
@@ -202,15 +215,17 @@ describe('In place of ssh', { skip: NEEDS, concurrency: 2 }, () => {
     );
   });
 
-  test(`rsync carries ${MANY} files`, { skip: requirePrograms('rsync') }, async (t) => {
-    const { first } = await openSetup(t);
-    const { tree, results } = await runRsync(first, MANY);
-    assert.equal(tree.filter((line) => /\/f\d+ /.test(line)).length, (MANY * 4) / 5);
-    assert.deepEqual(
-      results.map(({ code }) => code),
-      [0, 0, 0],
-    );
-  });
+  for (const { name, rshPath, skip } of BUILDS) {
+    test(`rsync carries ${MANY} files (${name})`, { skip: skip || requirePrograms('rsync') }, async (t) => {
+      const { openSide } = await openSetup(t);
+      const { tree, results } = await runRsync(openSide(rshPath), MANY);
+      assert.equal(tree.filter((line) => /\/f\d+ /.test(line)).length, (MANY * 4) / 5);
+      assert.deepEqual(
+        results.map(({ code }) => code),
+        [0, 0, 0],
+      );
+    });
+  }
 
   /** The other ways to name an ssh to git; git passes options to some of them and not to others. */
   const variants: readonly ((rsh: string) => Record<string, string>)[] = [
