@@ -1,11 +1,12 @@
 /** `pine-rshctl forward`: who gets through to a server behind the mail host, who does not, and what is left behind. */
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { mkdirSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { needsRoot, OTHER_UID } from '../alias/other-user.ts';
 import { asUser, type UserIds } from '../helpers/as-user.ts';
-import { BUILDS, type Build, ROOT } from '../helpers/builds.ts';
+import { BUILDS, type Build } from '../helpers/builds.ts';
+import { readExample } from '../helpers/example.ts';
 import { findFreePort } from '../helpers/free-port.ts';
 import { openNntpServer, openSmtpServer } from '../helpers/line-servers.ts';
 import { giveTo } from '../helpers/login-user.ts';
@@ -386,11 +387,12 @@ test('Alpine sends through a forward, set up as examples/forward.pinerc says', {
   const smtp = await openSmtpServer(t);
   const nntp = await openNntpServer(t);
   const [port, news] = [await findFreePort(), await findFreePort()];
-  const example = readFileSync(join(ROOT, 'examples', 'forward.pinerc'), 'utf8')
-    .replaceAll('/usr/local/bin/pine-rsh', build.rshPath)
-    .replaceAll('user=pat', `user=${host.user}`)
-    .replaceAll('2025', String(port))
-    .replaceAll('2119', String(news));
+  const example = readExample('forward.pinerc', {
+    '/usr/local/bin/pine-rsh': build.rshPath,
+    'user=pat': `user=${host.user}`,
+    '2025': port,
+    '2119': news,
+  });
   home.writeFile('.pinerc', `${example}${QUIET_PINERC}`);
   for (const path of [home.dir, host.identityFile]) giveTo(host.login, path);
   const { env } = home;
