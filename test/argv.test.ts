@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
+import './helpers/cases.ts';
 import { type Invocation, parseArgv } from '../src/argv.ts';
 import { Failure } from '../src/errors.ts';
 import { NAME_MAX } from '../src/limits.ts';

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { matchHostList, matchPattern, matchPatternList } from '../src/host-pattern.ts';
+import { caseCount } from './helpers/cases.ts';
 
 /** The definition, as slow as it is plain. */
 function matchesByDefinition(text: string, pattern: string): boolean {
@@ -57,7 +58,7 @@ describe('a pattern', () => {
       fc.property(short('ab'), short('ab*?'), (text, pattern) => {
         assert.equal(matchPattern(text, pattern), matchesByDefinition(text, pattern));
       }),
-      { numRuns: 20_000 },
+      { numRuns: caseCount(20_000) },
     );
   });
 
@@ -114,7 +115,7 @@ describe('a pattern list', () => {
         const expected = hits.some((each) => !each.negated) && !hits.some((each) => each.negated);
         assert.equal(matchPatternList(host, list), expected, list);
       }),
-      { numRuns: 5_000 },
+      { numRuns: caseCount(5_000) },
     );
   });
 });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
+import './helpers/cases.ts';
 import { nearestName } from '../src/nearest-name.ts';
 
 const NAMES = ['HOSTNAME', 'HOST_KEY_ALIAS', 'IDENTITY_FILE', 'PORT', 'USER', 'work', 'home'];

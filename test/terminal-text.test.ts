@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import './helpers/cases.ts';
 import {
   clipText,
   displayWidth,

@@ -24,6 +24,7 @@ export interface Envelope {
 
 const MAGIC = 'pine-rsh message 1 ';
 const SIZE_DIGITS = 15;
+const SIZE_LINE = new RegExp(`^(\\d{${SIZE_DIGITS}})\\n$`);
 
 /** Where NOTE begins. */
 export const NOTE_OFFSET = MAGIC.length + SIZE_DIGITS + 1;
@@ -52,20 +53,41 @@ export interface Head {
   readonly offset: number;
 }
 
-/** Reads a head from a file's first bytes; undefined if it is none, or not whole. */
+/** Reads a head from a file's first bytes; undefined if it is none, damaged, or not whole. */
 export function parseHead(bytes: Buffer): Head | undefined {
   const noteEnd = NOTE_OFFSET + formatNote('').length;
   const end = bytes.indexOf('\n', noteEnd);
-  const first = bytes.toString('latin1', 0, NOTE_OFFSET);
-  if (end === -1 || !first.startsWith(MAGIC)) return undefined;
+  const size = SIZE_LINE.exec(bytes.toString('latin1', MAGIC.length, NOTE_OFFSET))?.[1];
+  if (end === -1 || size === undefined || bytes.toString('latin1', 0, MAGIC.length) !== MAGIC)
+    return undefined;
   try {
-    return {
-      size: Number(first.slice(MAGIC.length)),
-      note: String(JSON.parse(bytes.toString('latin1', NOTE_OFFSET, noteEnd))),
-      envelope: JSON.parse(bytes.toString('utf8', noteEnd, end)) as Envelope,
-      offset: end + 1,
-    };
+    const note: unknown = JSON.parse(bytes.toString('latin1', NOTE_OFFSET, noteEnd));
+    const envelope: unknown = JSON.parse(bytes.toString('utf8', noteEnd, end));
+    if (typeof note !== 'string' || !isEnvelope(envelope)) return undefined;
+    return { size: Number(size), note, envelope, offset: end + 1 };
   } catch {
     return undefined;
   }
+}
+
+function isEnvelope(value: unknown): value is Envelope {
+  if (typeof value !== 'object' || value === null) return false;
+  const { host, user, port, family, overrides, args, written } = value as Partial<
+    Record<keyof Envelope, unknown>
+  >;
+  return (
+    typeof host === 'string' &&
+    (user === undefined || typeof user === 'string') &&
+    (port === undefined || typeof port === 'number') &&
+    (family === 0 || family === 4 || family === 6) &&
+    typeof overrides === 'object' &&
+    overrides !== null &&
+    isStrings(Object.values(overrides)) &&
+    isStrings(args) &&
+    typeof written === 'number'
+  );
+}
+
+function isStrings(value: unknown): boolean {
+  return Array.isArray(value) && value.every((each) => typeof each === 'string');
 }

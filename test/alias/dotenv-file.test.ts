@@ -7,6 +7,7 @@ import { parse } from 'dotenv';
 import fc from 'fast-check';
 import { type DotenvEntry, decodeDotenv, parseDotenv } from '../../src/alias/dotenv-file.ts';
 import { Failure } from '../../src/errors.ts';
+import { caseCount } from '../helpers/cases.ts';
 import { requirePrograms } from '../helpers/requirements.ts';
 import { makeTempDir } from '../helpers/temp-dir.ts';
 import { expectFailure } from './check-failure.ts';
@@ -281,7 +282,7 @@ describe('agreement with dotenv', () => {
         assert.equal(Object.keys(values).length, entries.length);
         for (const { key, value } of entries) assert.equal(values[key], value);
       }),
-      { numRuns: 20_000 },
+      { numRuns: caseCount(20_000) },
     );
     assert.ok(accepted > 100, 'the property must not be empty');
   });
@@ -326,7 +327,7 @@ describe('agreement with dotenv', () => {
         const lines = unique([...before, lost, ...after]);
         assert.equal(tryParse(lines.join('\n')), undefined);
       }),
-      { numRuns: 5_000 },
+      { numRuns: caseCount(5_000) },
     );
   });
 
@@ -340,7 +341,7 @@ describe('agreement with dotenv', () => {
         const lines = text.split(newline);
         for (const entry of entries) assert.ok(lines[entry.line - 1]?.includes(entry.key), text);
       }),
-      { numRuns: 5_000 },
+      { numRuns: caseCount(5_000) },
     );
   });
 

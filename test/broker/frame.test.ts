@@ -15,6 +15,7 @@ import {
   splitPayload,
 } from '../../src/broker/frame.ts';
 import { FRAME_PAYLOAD_MAX } from '../../src/limits.ts';
+import { caseCount } from '../helpers/cases.ts';
 
 const TYPES = Object.values(FRAME);
 
@@ -149,7 +150,7 @@ describe('frames', () => {
           assert.ok(error instanceof FrameError, String(error));
         }
       }),
-      { numRuns: 2_000 },
+      { numRuns: caseCount(2_000) },
     );
   });
 });
@@ -168,7 +169,7 @@ describe('payloads', () => {
         assert.deepEqual(Buffer.concat(parts), bytes);
         assert.equal(parts.length, Math.ceil(length / FRAME_PAYLOAD_MAX));
       }),
-      { numRuns: 50 },
+      { numRuns: caseCount(50) },
     );
   });
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
+import '../helpers/cases.ts';
 import { GreetingGuard, type GreetingVerdict, mendGreeting } from '../../src/imap/greeting.ts';
 import { GREETING_LINE_MAX, GREETING_NOISE_MAX } from '../../src/limits.ts';
 

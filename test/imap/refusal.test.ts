@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { Failure } from '../../src/errors.ts';
 import { answerCommand, imapText, refusalText, refuse } from '../../src/imap/refusal.ts';
 import { REFUSAL_TEXT_MAX } from '../../src/limits.ts';
+import { caseCount } from '../helpers/cases.ts';
 
 const TEXT = 'pine-rsh: work: no route; check the network';
 
@@ -70,7 +71,7 @@ describe('the refusal', () => {
           );
         }
       }),
-      { numRuns: 300 },
+      { numRuns: caseCount(300) },
     );
   });
 

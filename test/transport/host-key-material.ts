@@ -1,6 +1,7 @@
 /** What tests of host keys are made of: keys, entries, policies, and seeds that are printed. */
 import { createHash, createHmac, randomBytes } from 'node:crypto';
 import type { HostKeyPolicy } from '../../src/transport/host-key.ts';
+import { caseCount } from '../helpers/cases.ts';
 
 export type FakeKeyType = 'ssh-ed25519' | 'ssh-rsa' | 'ecdsa-sha2-nistp256';
 
@@ -57,10 +58,10 @@ export function makePolicy(changes: Partial<HostKeyPolicy> = {}): HostKeyPolicy 
  */
 export function randomCases(
   test: { diagnostic(message: string): void },
-  cases: number,
+  usual: number,
 ): { readonly seed: number; readonly numRuns: number } {
   const seed = Number(process.env['PINE_RSH_TEST_SEED'] ?? randomBytes(4).readInt32BE());
-  const numRuns = Number(process.env['PINE_RSH_TEST_CASES'] ?? cases);
+  const numRuns = caseCount(usual);
   test.diagnostic(`seed ${seed}, ${numRuns} cases`);
   return { seed, numRuns };
 }
