@@ -23,7 +23,8 @@ const { success, logs } = await Bun.build({
   format: 'esm',
   minify: { syntax: true, whitespace: true },
   sourcemap: 'none',
-  define: { PINE_RSH_BUILD: info },
+  // As in the Node bundle; and a build is the same in every folder.
+  define: { PINE_RSH_BUILD: info, __dirname: '"/"', __filename: '"/"' },
   plugins: [noNativeCode],
 });
 for (const log of logs) console.error(String(log));

@@ -53,6 +53,9 @@ async function buildNodeBundle() {
     entryPoints: [join(ROOT, 'src', 'main.ts')],
     outfile: join(DIST, 'pine-rsh.mjs'),
     bundle: true,
+    // Names of modules are relative to this, and stand in the bundle: it is the same wherever it is built.
+    absWorkingDir: ROOT,
+    preserveSymlinks: true,
     platform: 'node',
     target: 'node20',
     format: 'esm',

@@ -23,8 +23,10 @@ export async function ensureReady() {
 
 function installPackages() {
   console.error('setup: installing packages (npm ci)');
-  // dev: the build tools, which NODE_ENV=production or an omit= in somebody's npmrc would leave out.
-  const words = ['ci', '--include=dev', '--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error'];
+  // dev: the build tools, which NODE_ENV=production or an omit= in somebody's npmrc would leave out. No package needs its
+  // scripts run.
+  const words = ['ci', '--include=dev', '--ignore-scripts', '--prefer-offline'];
+  words.push('--no-audit', '--no-fund', '--loglevel=error');
   const npm = process.env.npm_execpath ?? '';
   // Under `npm run` the npm that runs us; its own name may not be in PATH.
   const [file, ...first] = npm.endsWith('npm-cli.js') ? [process.execPath, npm] : ['npm'];
@@ -48,8 +50,14 @@ function builtAt() {
 
 function sourcesChangedAt() {
   const sources = readdirSync(join(ROOT, 'src'), { recursive: true }).map((name) => modified('src', name));
-  return Math.max(...sources, modified('package-lock.json'), modified('scripts', 'build.mjs'));
+  return Math.max(
+    ...sources,
+    modified('package-lock.json'),
+    ...BUILD_SCRIPTS.map((name) => modified('scripts', name)),
+  );
 }
+
+const BUILD_SCRIPTS = ['build.mjs', 'build-standalone.mjs', 'no-native-code.mjs'];
 
 const NEVER = 0;
 
