@@ -58,6 +58,10 @@ class Opening implements FrameHandler {
   #reject: (reason: unknown) => void = () => {};
   #silence: NodeJS.Timeout | undefined;
   readonly #later: Frame[] = [];
+  /** What is asked for once the broker has said hello. */
+  #request: OpenRequest | undefined;
+  /** A command may have been started by now, which must not be started again elsewhere. */
+  #committed = false;
   #closed = false;
   #heir: FrameHandler | undefined;
 
@@ -75,7 +79,13 @@ class Opening implements FrameHandler {
         this.#reject = reject;
         if (signal.aborted) onAbort();
         this.#expectWord(BROKER_HELLO_MS);
-        frames.controls([FRAME.HELLO, { version: PROTOCOL_VERSION }], [FRAME.OPEN, request]);
+        const hello = [FRAME.HELLO, { version: PROTOCOL_VERSION }] as const;
+        // A broker that is stopped reads this when it goes on, and we have gone elsewhere. An imapd too many does no harm.
+        if (request.kind === 'mail') frames.controls(hello, [FRAME.OPEN, request]);
+        else {
+          this.#request = request;
+          frames.controls(hello);
+        }
       });
     } finally {
       clearTimeout(this.#silence);
@@ -105,12 +115,14 @@ class Opening implements FrameHandler {
   onClose(): void {
     this.#closed = true;
     if (this.#heir !== undefined) this.#heir.onClose();
-    else this.#fail(new BrokerUseless('the broker closed the connection'));
+    else this.#failSilent('the broker closed the connection');
   }
 
   #onControl(type: FrameType, body: Readonly<Record<string, unknown>>): void {
     if (type === FRAME.HELLO && body['version'] !== PROTOCOL_VERSION) {
       this.#fail(new BrokerUseless('the broker speaks another version'));
+    } else if (type === FRAME.HELLO) {
+      this.#open();
     } else if (type === FRAME.FAIL) {
       this.#fail(decodeFailure(body) ?? new BrokerUseless('the broker failed'));
     } else if (type === FRAME.OPENED) {
@@ -122,10 +134,18 @@ class Opening implements FrameHandler {
     }
   }
 
+  #open(): void {
+    const request = this.#request;
+    if (request === undefined) return;
+    this.#request = undefined;
+    this.#committed = request.kind === 'exec';
+    this.#frames?.control(FRAME.OPEN, request);
+  }
+
   /** The broker must show within `ms` that it runs. */
   #expectWord(ms: number): void {
     clearTimeout(this.#silence);
-    this.#silence = setTimeout(() => this.#fail(new BrokerUseless('the broker does not answer')), ms);
+    this.#silence = setTimeout(() => this.#failSilent('the broker does not answer'), ms);
   }
 
   /** It did; after a while it is asked for another sign. */
@@ -135,6 +155,14 @@ class Opening implements FrameHandler {
       this.#frames?.control(FRAME.PING, { ms: 0 });
       this.#expectWord(BROKER_CHECK_MS);
     }, BROKER_CHECK_MS);
+  }
+
+  #failSilent(why: string): void {
+    this.#fail(
+      this.#committed
+        ? new Failure('connection-lost', { address: 'the background process', why })
+        : new BrokerUseless(why),
+    );
   }
 
   #fail(reason: unknown): void {

@@ -7,11 +7,13 @@ import {
   lstatSync,
   mkdirSync,
   readdirSync,
+  readFileSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
+import { join } from 'node:path';
 import { before, describe, type TestContext, test } from 'node:test';
 import {
   encodeControl,
@@ -253,6 +255,25 @@ for (const build of BUILDS) {
       assert.equal(sharing.brokerProcesses().length, 1);
     });
 
+    test('A command runs once, though a stopped broker goes on later', async (t) => {
+      const sharing = await openSharing(t, build);
+      const held = await sharing.open();
+      const { pid } = await sharing.broker(({ warm }) => warm === 1);
+      signalProcess(pid, 'SIGSTOP');
+      const words = ['work', 'echo once >>"$HOME/ran"; cat'];
+      const { code, stdout } = await runProgram(build.rshPath, words, { env: sharing.home.env, input: 'in' });
+      assert.deepEqual([code, stdout.toString()], [0, 'in']);
+      assert.equal(sharing.routes().at(-1), 'direct');
+      signalProcess(pid, 'SIGCONT');
+      // What comes later through the same broker is later than all that it found.
+      await sharing.broker(({ warm }) => warm === 1);
+      assert.equal((await held.imap.ask('NOOP')).status, 'OK');
+      await runProgram(build.rshPath, ['work', 'true'], { env: sharing.home.env });
+      assert.equal(sharing.routes().at(-1), 'shared');
+      assert.equal(readFileSync(join(sharing.host.home, 'ran'), 'utf8'), 'once\n');
+      await sharing.leave(held);
+    });
+
     test('A broker that stops while it opens a session is passed by', async (t) => {
       const sharing = await openSharing(t, build, {
         alias: (host) => ({
@@ -389,6 +410,17 @@ for (const build of BUILDS) {
         assert.equal(connections(), 1);
       });
     }
+
+    test('A command that a broker may have started is not started again', async (t) => {
+      await openFakeBroker(t, place, ({ type }, socket) => {
+        if (type === FRAME.HELLO) socket.write(HELLO);
+        else socket.end();
+      });
+      const words = ['work', 'echo started'];
+      const { code, stdout, stderr } = await runProgram(build.rshPath, words, { env: sharing.home.env });
+      assert.deepEqual([code, stdout.toString()], [255, '']);
+      assert.match(stderr.toString(), /connection to the background process lost/);
+    });
 
     test('What keeps a broker from opening a session is told as if there were none', async (t) => {
       await openFakeBroker(t, place, ({ type }, socket) => {
