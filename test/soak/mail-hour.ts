@@ -69,26 +69,26 @@ async function live({ build, sharing, world, tally, clients }: Soak, ms: number)
 /** Waits until nobody reads mail, and tells what is left; offends if that is too much. */
 async function takeStock({ build, sharing, tally, brokersOf, calmPids }: Soak, when: string): Promise<void> {
   const { home, host } = sharing;
-  // One more session each: a broker that lost its connection has one again, and its spare.
-  const idle = async (): Promise<boolean> => {
-    const brokers = await sharing.brokers();
-    return (
-      brokers.length === 2 &&
-      brokers.every((each) => each.sessions === 0 && each.warm === 1 && each.connections === 1)
-    );
-  };
+  // One more session each: a broker that lost its connection has one again. How many spare imapds it has depends on what
+  // went before.
   for (const alias of ['work', 'calm']) await sharing.leave(await sharing.open([alias, '-l', host.user]));
   const counts = (): string => {
     const ours = findProcesses(home.dir).map(({ command }) => command);
     return `${ours.length} processes here, ${host.remoteProcesses().length} there, ${host.sessionPids().length} connections`;
   };
   try {
-    // Two brokers here; a connection and a spare imapd for each there.
-    const quiet = async (): Promise<boolean> =>
-      (await idle()) &&
-      findProcesses(home.dir).length === 2 &&
-      host.remoteProcesses().length === 2 &&
-      host.sessionPids().length === 2;
+    // Two brokers here; a connection for each there, and its spares.
+    const quiet = async (): Promise<boolean> => {
+      const brokers = await sharing.brokers();
+      const spares = brokers.reduce((sum, { warm }) => sum + warm, 0);
+      return (
+        brokers.length === 2 &&
+        brokers.every(({ sessions, connections }) => sessions === 0 && connections === 1) &&
+        findProcesses(home.dir).length === 2 &&
+        host.remoteProcesses().length === spares &&
+        host.sessionPids().length === 2
+      );
+    };
     await waitUntil('quiet', quiet, { timeout: QUIET_MS, detail: counts });
   } catch (error) {
     const left = [...findProcesses(home.dir), ...host.remoteProcesses()].map(
