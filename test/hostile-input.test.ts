@@ -191,6 +191,19 @@ describe('A parser is never taken by surprise', () => {
     });
   });
 
+  it('by a key file with one byte too many, wherever it stands', () => {
+    const { privateKey } = makeKeyPair('pat');
+    for (const byte of ['\0', ' ', 'A', '=']) {
+      for (let at = 0; at < privateKey.length; at += 1) {
+        const text = `${privateKey.slice(0, at)}${byte}${privateKey.slice(at)}`;
+        throwsOnly(Failure, () => {
+          const key = parseKeyFile('/home/pat/.ssh/id', Buffer.from(text, 'latin1'));
+          if (key.kind === 'open') key.key.getPublicSSH();
+        });
+      }
+    }
+  });
+
   it('by known_hosts', () => {
     const { publicKey } = makeKeyPair('pat');
     const line = publicKey.split(' ').slice(0, 2).join(' ');

@@ -88,15 +88,21 @@ export function parseKeyFile(
   return parsePublicFile(file, bytes);
 }
 
+/** What ssh2 makes of a key; of some damaged files it makes nothing, and does not say so. */
+function parseKey(content: string | Buffer): ssh2.ParsedKey | Error {
+  const parsed = utils.parseKey(content) as ssh2.ParsedKey | Error | undefined;
+  return parsed ?? new Error('Malformed private key');
+}
+
 /** FIDO keys have a file too, which holds no more than a handle. */
 function openOpensshKey(file: string, bytes: Buffer, publicBlob: Buffer): KeyFile {
-  const parsed = utils.parseKey(bytes);
+  const parsed = parseKey(bytes);
   if (!(parsed instanceof Error)) return { kind: 'open', file, key: parsed };
   return publicOnly(file, publicBlob, unsupported(file, plainReason(parsed), parsed));
 }
 
 function parsePrivateKey(file: string, content: string | Buffer): ssh2.ParsedKey {
-  const parsed = utils.parseKey(content);
+  const parsed = parseKey(content);
   if (parsed instanceof Error) throw unsupported(file, plainReason(parsed), parsed);
   return parsed;
 }
@@ -130,7 +136,7 @@ function parsePublicKey(text: string): Buffer | undefined {
 
 /** RFC 4716. */
 function parseOtherPublicKey(bytes: Buffer): Buffer | undefined {
-  const parsed = utils.parseKey(bytes);
+  const parsed = parseKey(bytes);
   return parsed instanceof Error || parsed.isPrivateKey() ? undefined : parsed.getPublicSSH();
 }
 
