@@ -17,6 +17,8 @@ export type SessionKind =
 export interface CallerHints {
   /** fd 1 and fd 2 are one file, as c-client makes them. */
   readonly sharedOutput: boolean;
+  /** A person looks at it. */
+  readonly terminal: boolean;
 }
 
 /**
@@ -68,7 +70,7 @@ export function classifySession(
   if (looksLikeMailStream(words) && splitWords(words).length > 1) {
     throw new Failure('mail-stream-words', { word: splitWords(words)[0] ?? '' });
   }
-  if (looksCutByCClient(invocation, args, hints)) {
+  if (looksCutByCClient(args, hints)) {
     throw new Failure('mail-stream-words', { word: words[0] ?? '' });
   }
   if (forward !== undefined) return { kind: 'forward' };
@@ -77,14 +79,12 @@ export function classifySession(
 }
 
 /**
- * c-client hands over at most 19 words: a user name of 17 blank-separated words pushes `exec /etc/rimapd` off the end
- * and would leave a command of the folder name's choosing. Such a call cannot be told from a real one by its words
- * alone, so the shape counts: exactly 19 words, `-l` right behind HOST, both outputs on one pipe.
+ * c-client hands over at most 19 words: a host or user name of so many blank-separated words pushes `exec /etc/rimapd`,
+ * even `-l`, off the end and would leave a command of the folder name's choosing. Such a call cannot be told from a real
+ * one by its words, so the shape counts: exactly 19 words, both outputs on one pipe.
  */
-function looksCutByCClient(invocation: Invocation, args: readonly string[], hints: CallerHints): boolean {
-  if (!hints.sharedOutput || args.length !== C_CLIENT_MAX_WORDS) return false;
-  const host = args.findIndex((word) => word === invocation.host || word.endsWith(`@${invocation.host}`));
-  return host !== -1 && args[host + 1] === '-l';
+function looksCutByCClient(args: readonly string[], { sharedOutput, terminal }: CallerHints): boolean {
+  return sharedOutput && !terminal && args.length === C_CLIENT_MAX_WORDS;
 }
 
 function splitWords(words: readonly string[]): string[] {

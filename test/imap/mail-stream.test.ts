@@ -13,7 +13,7 @@ import {
 
 function classify(args: string[], imapd = 'auto', sharedOutput = true): SessionKind {
   const parsed = parseArgv(args) as { invocation: Invocation };
-  return classifySession(parsed.invocation, args, { sharedOutput }, imapd);
+  return classifySession(parsed.invocation, args, { sharedOutput, terminal: false }, imapd);
 }
 
 describe('a mail stream', () => {
@@ -67,6 +67,10 @@ describe('a mail stream', () => {
       'a command whose rimapd fell off the end of the 19 words of c-client',
       ['work', '-l', 'a', 'sh', '-c', 'evil', ...Array.from({ length: 13 }, () => ':')],
     ],
+    [
+      'a command whose -l fell off, too, behind a host name of many words',
+      ['work', 'sh', '-c', 'evil', ...Array.from({ length: 15 }, () => ':')],
+    ],
   ] as const) {
     it(`refuses ${title}`, () => {
       assert.throws(
@@ -76,9 +80,14 @@ describe('a mail stream', () => {
     });
   }
 
-  it('lets a person run 19 words when the outputs are apart', () => {
+  it('lets a person run 19 words when the outputs are apart or a terminal', () => {
     const words = Array.from({ length: 16 }, () => 'x');
     assert.equal(classify(['work', '-l', 'a', ...words], 'auto', false).kind, 'exec');
+    const args = ['work', '-l', 'a', ...words];
+    const parsed = parseArgv(args);
+    assert.ok(parsed.kind === 'session');
+    const hints = { sharedOutput: true, terminal: true };
+    assert.equal(classifySession(parsed.invocation, args, hints).kind, 'exec');
   });
 
   it('is recognised by its end while argv is still unread', () => {
