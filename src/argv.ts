@@ -221,9 +221,13 @@ function readHost(word: string, draft: Draft): void {
 
 function parsePort(value: string, option: string): number {
   const port = /^\d{1,5}$/.test(value) ? Number(value) : 0;
-  if (port < 1 || port > 0xffff)
-    throw new Failure('usage', { problem: `${option} is a number from 1 to 65535` });
+  if (!isPort(port)) throw new Failure('usage', { problem: `${option} is a number from 1 to 65535` });
   return port;
+}
+
+/** Whether something that was read is a TCP port. */
+export function isPort(value: unknown): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= 0xffff;
 }
 
 function parseAddress(value: string): Address {

@@ -1,4 +1,5 @@
 /** What a client asks a broker for (PROTOCOL.md, OPEN). */
+import { isPort } from '../argv.ts';
 import { FrameError } from './frame.ts';
 
 export interface OpenRequest {
@@ -9,8 +10,6 @@ export interface OpenRequest {
   readonly port?: number | undefined;
 }
 
-const PORT_MAX = 65_535;
-
 /** Takes only what is whole: a command that went missing would be a login shell. @throws {FrameError} */
 export function parseOpen(body: Readonly<Record<string, unknown>>): OpenRequest {
   const { kind, command, host, port } = body as { [name in keyof OpenRequest]: unknown };
@@ -18,8 +17,4 @@ export function parseOpen(body: Readonly<Record<string, unknown>>): OpenRequest 
   if ((kind === 'exec' || kind === 'subsystem') && typeof command === 'string') return { kind, command };
   if (kind === 'forward' && typeof host === 'string' && isPort(port)) return { kind, host, port };
   throw new FrameError('no session of that kind');
-}
-
-function isPort(port: unknown): port is number {
-  return typeof port === 'number' && Number.isInteger(port) && port >= 1 && port <= PORT_MAX;
 }

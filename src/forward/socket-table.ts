@@ -34,19 +34,17 @@ export function findSocketOwner(tables: string, client: SocketEnd, server: Socke
   for (const [index, end] of from.entries()) {
     const row = `: ${end} ${to[index]} ${ESTABLISHED} `;
     for (let at = tables.indexOf(row); at !== -1; at = tables.indexOf(row, at + 1)) {
-      // tx_queue:rx_queue, tr:tm->when, retrnsmt, uid
-      const uid = tables
-        .slice(at + row.length, at + row.length + ROW_REST)
-        .trim()
-        .split(/\s+/)[3];
-      uids.add(Number(uid));
+      // tx_queue:rx_queue, tr:tm->when, retrnsmt, uid, timeout: without the last one the uid may be cut
+      const columns = tables.slice(at + row.length, at + row.length + ROW_REST).trim();
+      const [, , , uid = '', timeout] = columns.split('\n', 1)[0]?.split(/ +/) ?? [];
+      uids.add(timeout !== undefined && /^\d+$/.test(uid) ? Number(uid) : Number.NaN);
     }
   }
   const [uid] = uids;
   return uids.size === 1 && Number.isInteger(uid) ? uid : undefined;
 }
 
-/** Longer than the columns up to the uid ever are. */
+/** Longer than the columns up to the one behind the uid ever are. */
 const ROW_REST = 80;
 
 /** `ADDRESS:PORT` as the tables write it, in each of the forms that an address may have there. */

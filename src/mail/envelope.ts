@@ -6,6 +6,7 @@
  *     ENVELOPE                     JSON
  *     the message, as it came
  */
+import { isPort } from '../argv.ts';
 import { MAIL_NOTE_MAX } from '../limits.ts';
 
 /** What it takes to send a message later: the caller's words, not what they meant when it was written. */
@@ -78,13 +79,13 @@ function isEnvelope(value: unknown): value is Envelope {
   return (
     typeof host === 'string' &&
     (user === undefined || typeof user === 'string') &&
-    (port === undefined || typeof port === 'number') &&
+    (port === undefined || isPort(port)) &&
     (family === 0 || family === 4 || family === 6) &&
     typeof overrides === 'object' &&
     overrides !== null &&
     isStrings(Object.values(overrides)) &&
     isStrings(args) &&
-    typeof written === 'number'
+    Number.isFinite(written)
   );
 }
 

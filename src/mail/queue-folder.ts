@@ -43,7 +43,7 @@ export interface MailEntry {
   readonly alias: string;
 }
 
-const NAME = /^(new|wait|send|last|unknown|refused)(?:\.([0-9a-f]{8}))?-(\d+)-([0-9a-f]{6})-(.+)$/;
+const NAME = /^(new|wait|send|last|unknown|refused)(?:\.([0-9a-f]{8}))?-(\d{14})-([0-9a-f]{6})-(.+)$/s;
 const TIME_DIGITS = 14;
 
 /** This machine, in names. */
@@ -146,12 +146,12 @@ export class QueueFolder {
   }
 }
 
-function formatName({ state, machine, time, id, alias }: MailEntry): string {
+export function formatName({ state, machine, time, id, alias }: MailEntry): string {
   const who = machine === undefined ? state : `${state}.${machine}`;
   return `${who}-${String(time).padStart(TIME_DIGITS, '0')}-${id}-${alias}`;
 }
 
-function parseName(name: string): MailEntry | undefined {
+export function parseName(name: string): MailEntry | undefined {
   const [, state, machine, time, id, alias] = NAME.exec(name) ?? [];
   if (state === undefined || id === undefined || alias === undefined) return undefined;
   return { state: state as MailState, machine, time: Number(time), id, alias };

@@ -90,13 +90,15 @@ function killGroup(pid: number | undefined): void {
 }
 
 /** One `keyword value` a line (OpenSSH readconf.c, dump_client_config). */
-function parseAnswer(text: string): SshAnswer {
+export function parseAnswer(text: string): SshAnswer {
   const answer = new Map<string, string[]>();
   for (const line of text.split('\n')) {
-    const match = /^(\w+) (.*)$/.exec(line);
+    const match = /^(\w+) (.*)$/s.exec(line);
     if (match === null) continue;
     const [, keyword = '', value = ''] = match;
-    answer.set(keyword.toLowerCase(), [...(answer.get(keyword.toLowerCase()) ?? []), value]);
+    const values = answer.get(keyword.toLowerCase());
+    if (values === undefined) answer.set(keyword.toLowerCase(), [value]);
+    else values.push(value);
   }
   return answer;
 }
