@@ -21,6 +21,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findBun } from './find-bun.mjs';
+import { formatLicences } from './licences.mjs';
 import { noNativeCode } from './no-native-code.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -49,9 +50,10 @@ function buildInfo(kind) {
 
 async function buildNodeBundle() {
   const { build } = await import('esbuild');
-  await build({
+  const { metafile } = await build({
     entryPoints: [join(ROOT, 'src', 'main.ts')],
     outfile: join(DIST, 'pine-rsh.mjs'),
+    metafile: true,
     bundle: true,
     // Names of modules are relative to this, and stand in the bundle: it is the same wherever it is built.
     absWorkingDir: ROOT,
@@ -73,6 +75,7 @@ async function buildNodeBundle() {
   });
   writeFileSync(join(DIST, 'pine-rshctl.mjs'), '#!/usr/bin/env node\nimport "./pine-rsh.mjs";\n');
   for (const name of ['pine-rsh.mjs', 'pine-rshctl.mjs']) chmodSync(join(DIST, name), 0o755);
+  writeFileSync(join(DIST, 'LICENSES'), formatLicences(ROOT, Object.keys(metafile.inputs)));
 }
 
 function buildStandalone() {

@@ -116,25 +116,9 @@ function writeShared(share, zsh) {
 }
 
 /** Debian Policy 12.5: the licence of everything inside. */
-function formatCopyright(sbom, kind) {
-  const licence = readFileSync(join(ROOT, 'LICENSE'), 'utf8').trimEnd();
-  const inside = sbom.components
-    .filter(({ name }) => kind === 'standalone' || name !== 'bun')
-    .map(
-      ({ name, version, licenses }) =>
-        ` ${name} ${version}: ${licenses?.[0]?.license?.id ?? 'see its package'}`,
-    );
-  return [
-    'pine-rsh',
-    '',
-    licence,
-    '',
-    'The program contains these libraries, each under the licence named; their texts',
-    'are in the packages of these names at https://www.npmjs.com/.',
-    '',
-    ...inside,
-    '',
-  ].join('\n');
+function formatCopyright() {
+  const [own, others] = ['LICENSE', 'dist/LICENSES'].map((name) => readFileSync(join(ROOT, name), 'utf8'));
+  return `pine-rsh\n\n${own.trimEnd()}\n\n${others}`;
 }
 
 const CHANGELOG = `pine-rsh (${VERSION}) unstable; urgency=medium
@@ -202,7 +186,7 @@ fi
   },
 };
 
-function buildDeb(kind, sbom, scratch) {
+function buildDeb(kind, scratch) {
   const { name, arch, fields, note, scripts, overrides } = DEBS[kind];
   const root = join(scratch, name);
   const share = join(root, 'usr', 'share');
@@ -214,7 +198,7 @@ function buildDeb(kind, sbom, scratch) {
   writeShared(share, 'vendor-completions');
   mkdirSync(doc, { recursive: true });
   writeDocs(doc);
-  write(join(doc, 'copyright'), formatCopyright(sbom, kind));
+  write(join(doc, 'copyright'), formatCopyright());
   write(join(doc, 'changelog.gz'), gzipSync(CHANGELOG, { level: 9 }));
   if (overrides.length > 0) {
     const lines = overrides.map(([tag, reason, context]) => `# ${reason}\n${name}: ${tag} ${context}\n`);
@@ -272,6 +256,7 @@ function buildTarball(scratch) {
   writeProgram(root, 'standalone');
   writeDocs(root);
   copy(join(ROOT, 'LICENSE'), join(root, 'LICENSE'));
+  copy(join(ROOT, 'dist', 'LICENSES'), join(root, 'LICENSES'));
   writeShared(join(root, 'share'), 'site-functions');
   normalise(root);
   const owner = ['--owner=0', '--group=0', '--numeric-owner', '--sort=name', `--mtime=@${DATE}`];
@@ -329,7 +314,7 @@ try {
   write(join(OUT, `pine-rsh-${VERSION}.cdx.json`), `${JSON.stringify(sbom, undefined, 2)}\n`);
   run('npm', ['pack', '--ignore-scripts', '--pack-destination', OUT], { stdio: 'ignore' });
   buildTarball(scratch);
-  for (const kind of Object.keys(DEBS)) buildDeb(kind, sbom, scratch);
+  for (const kind of Object.keys(DEBS)) buildDeb(kind, scratch);
 } finally {
   rmSync(scratch, { recursive: true, force: true });
 }

@@ -51,6 +51,17 @@ test('every package asked for is asked for in one version', () => {
   assert.equal(read('package.json').dependencies, undefined, 'the package installs nothing beside itself');
 });
 
+test('the program comes with the licence texts of what is in it', () => {
+  const text = readFileSync(join(ROOT, 'dist', 'LICENSES'), 'utf8');
+  for (const [path, { version }] of locked) {
+    const name = path.slice('node_modules/'.length);
+    if (['ssh2', 'yargs', 'dotenv', 'bcrypt-pbkdf', 'asn1', 'tweetnacl'].includes(name)) {
+      const [, own = ''] = text.split(`\n${name} ${version}\n`);
+      assert.match(own.split('-'.repeat(78))[0] ?? '', /permi(?:t|ssion)|public domain/i, name);
+    }
+  }
+});
+
 test('every package has a licence that allows what is done with it', () => {
   const others = locked.filter(
     ([path, { link, license }]) =>
