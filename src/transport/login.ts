@@ -19,7 +19,7 @@ import { KeyOffer } from './key-offer.ts';
 import type { Prompt } from './prompt.ts';
 import { PromptedMethods } from './prompted-methods.ts';
 import type { Route } from './route.ts';
-import { joinIdentification, RoundTrips, supportedAlgorithms } from './ssh2-internals.ts';
+import { enforceWindow, joinIdentification, RoundTrips, supportedAlgorithms } from './ssh2-internals.ts';
 import type { Connection } from './transport.ts';
 
 export interface LoginOptions {
@@ -164,6 +164,10 @@ export function login(options: LoginOptions): Promise<Connection> {
       keepaliveInterval: 0,
     });
     joinIdentification(client);
+    enforceWindow(client, () => {
+      fail(new Error('it sent more than it was allowed to'));
+      route.close();
+    });
     if (options.settings.shortcuts) roundTrips = RoundTrips.save(client);
   });
 }

@@ -9,6 +9,7 @@ import constants from 'ssh2/lib/protocol/constants.js';
 import {
   CHANNELS_AHEAD,
   IDENTIFICATION_MAX,
+  WINDOW_EXCESS_MAX,
   WINDOW_GROWN,
   WINDOW_GROWN_ALL,
   WINDOW_ROUND_TRIP_MS,
@@ -358,6 +359,41 @@ interface WindowShape {
   readonly _client: { readonly _protocol: { channelWindowAdjust(id: number, bytes: number): void } };
 }
 
+/** By how much a channel's window is larger than ssh2 counts, in bytes. */
+const lent = new WeakMap<object, () => number>();
+
+type DataHandler = (protocol: unknown, recipient: number, data: Buffer, ...more: unknown[]) => void;
+
+interface DataShape {
+  readonly _protocol: { readonly _handlers: Record<(typeof DATA_MESSAGES)[number], DataHandler> };
+  readonly _chanMgr: { get(id: number): Partial<Pick<WindowShape, 'incoming'>> | null | undefined };
+}
+
+const DATA_MESSAGES = ['CHANNEL_DATA', 'CHANNEL_EXTENDED_DATA'] as const;
+
+/**
+ * Keeps a server from filling our memory with what it had no leave to send: ssh2 counts a channel's window (RFC 4254
+ * section 5.2) and then takes what goes beyond it all the same. To be called between `connect` and the first packet;
+ * does nothing where ssh2 is built otherwise.
+ *
+ * @param onExcess called at each message that goes beyond the window by more than `WINDOW_EXCESS_MAX`, which is dropped
+ */
+export function enforceWindow(client: ssh2.Client, onExcess: () => void): void {
+  const { _protocol: protocol, _chanMgr: channels } = client as unknown as Partial<DataShape>;
+  const handlers = protocol?._handlers;
+  if (handlers === undefined || !isFunction(channels?.get)) return;
+  if (!DATA_MESSAGES.every((name) => isFunction(handlers[name]))) return;
+  for (const name of DATA_MESSAGES) {
+    const handle = handlers[name];
+    handlers[name] = (self, recipient, data, ...more) => {
+      const incoming = channels?.get(recipient)?.incoming;
+      const left = incoming === undefined ? 0 : incoming.window + (lent.get(incoming)?.() ?? 0);
+      if (data.length - left > WINDOW_EXCESS_MAX) onExcess();
+      else handle(self, recipient, data, ...more);
+    };
+  }
+}
+
 /** What all channels together were given beyond ssh2's own window, in bytes. */
 let grownByAll = 0;
 
@@ -400,6 +436,7 @@ export function growWindow(channel: ssh2.ClientChannel, roundTrip: number): () =
     burst += bytes;
     heard = now;
   };
+  lent.set(incoming, () => extra);
   Object.defineProperty(incoming, 'window', {
     get: () => real - extra,
     set: (counted: number) => {
