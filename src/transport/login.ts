@@ -99,7 +99,8 @@ export function login(options: LoginOptions): Promise<Connection> {
     };
     const closeSoon = (): void => {
       // A peer that is gone would never answer the end of a connection.
-      setTimeout(() => route.close(), CLOSE_GRACE_MS).unref();
+      // Not unref'd: where a program carried the connection nothing else may be left that would tell of its end.
+      setTimeout(() => route.close(), CLOSE_GRACE_MS);
     };
     const abort = (): void => {
       reject(explainAbort(attempt.signal.reason, address, attempt.stage, sniffed));

@@ -43,8 +43,8 @@ export class JoinedStream extends Duplex {
   }
 
   override _write(chunk: Buffer, _: BufferEncoding, done: (error?: Error | null) => void): void {
-    if (this.#to.write(chunk)) done();
-    else this.#to.once('drain', () => done());
+    // Only then is the memory free for the next bytes.
+    this.#to.write(chunk, () => done());
   }
 
   override _final(done: (error?: Error | null) => void): void {

@@ -158,8 +158,9 @@ for (const build of BUILDS) {
 
       test(`Dead at each boundary of the key exchange and the login, ${direction}`, async () => {
         const { host, boundaries } = await open();
-        const { plain, encrypted } = boundaries[direction];
-        const points = [0, ...plain, ...encrypted.slice(0, 1)];
+        const { plain } = boundaries[direction];
+        // And within the first encrypted packet: a whole read may hold more than the login.
+        const points = [0, ...plain, (plain.at(-1) as number) + 1];
         const told = await failAll(host, points, direction, 'stall');
         for (const text of told) assert.match(text ?? '', /no answer from .* within 3 s/);
       });
