@@ -1,17 +1,16 @@
 /** What a mail host can do to the machine of those who read mail there: nothing but what they asked for. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import ssh2 from 'ssh2';
 import { BUILDS } from '../helpers/builds.ts';
 import { makeKey } from '../helpers/host-keys.ts';
+import { openHostilePort } from '../helpers/hostile-server.ts';
 import { openRealSshd } from '../helpers/real-sshd.ts';
 import { requirePrograms } from '../helpers/requirements.ts';
 import { runProgram } from '../helpers/run-program.ts';
-import { defer, type Scope } from '../helpers/scope.ts';
+import type { Scope } from '../helpers/scope.ts';
 import { openSshAgent } from '../helpers/ssh-agent.ts';
 import type { TempHome } from '../helpers/temp-home.ts';
 import { openTrialHome } from '../helpers/trials.ts';
@@ -48,14 +47,7 @@ async function openHost(
       accept().on('exec', (acceptExec) => serve(acceptExec(), connection));
     });
   });
-  const listener = createServer((socket) => {
-    defer(scope, () => socket.destroy());
-    ssh.injectSocket(socket);
-  });
-  defer(scope, () => void listener.close());
-  listener.listen(0, '127.0.0.1');
-  await once(listener, 'listening');
-  const { port } = listener.address() as AddressInfo;
+  const port = await openHostilePort(scope, (socket) => ssh.injectSocket(socket));
   home.writeAlias('work', {
     HOSTNAME: '127.0.0.1',
     PORT: port,
