@@ -111,7 +111,13 @@ test('data, pausing and resuming pass until the other end closes, which is told 
   wire.destroy();
   wire.end();
   assert.equal(wire.write(Buffer.from('lost')), true);
-  assert.deepEqual([events, socket.calls], [['data hello', 'close'], ['pause', 'resume']]);
+  assert.deepEqual(
+    [events, socket.calls],
+    [
+      ['data hello', 'close'],
+      ['pause', 'resume'],
+    ],
+  );
 });
 
 test('destroying tells the socket and whoever listens, once', async (t) => {
