@@ -86,10 +86,9 @@ export function gatewayName({ name, hostname, given: keys }: Alias): string {
   return match?.[1] ?? match?.[2] ?? place;
 }
 
+/** A way leads at least to its host. */
 function lastOf(route: readonly SshHost[]): SshHost {
-  const host = route.at(-1);
-  if (host === undefined) throw new TypeError('a route without a host');
-  return host;
+  return route.at(-1) as SshHost;
 }
 
 function clientWords(route: readonly SshHost[], options: SshOptions): string[] {
