@@ -424,8 +424,12 @@ export function toFailure(thrown: unknown): Failure {
   if (code === 'ENOMEM' || code === 'EAGAIN') {
     return new Failure('out-of-resources', { what: 'memory or processes', why }, { cause: thrown });
   }
-  const what = thrown instanceof Error ? thrown.message : String(thrown);
-  return new Failure('internal', { what }, { cause: thrown });
+  return new Failure('internal', { what: toError(thrown).message }, { cause: thrown });
+}
+
+/** Whatever was thrown, as something with a message and a stack. */
+export function toError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
 }
 
 /** The `code` of a system error (`ENOENT`, ...), if `thrown` is one. */

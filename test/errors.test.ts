@@ -48,6 +48,8 @@ describe('a failure', () => {
   it('is made of anything that is thrown', () => {
     const emfile = Object.assign(new Error('too many'), { code: 'EMFILE' });
     assert.equal(toFailure(emfile).code, 'out-of-resources');
+    const eagain = Object.assign(new Error('fork'), { code: 'EAGAIN' });
+    assert.equal(toFailure(eagain).message, 'this machine is out of memory or processes (EAGAIN)');
     assert.equal(toFailure(new TypeError('x is not a function')).code, 'internal');
     assert.equal(toFailure('text').message, 'internal error: text');
     const known = new Failure('usage', { problem: 'x' });

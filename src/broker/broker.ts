@@ -7,7 +7,7 @@ import { rmSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import type { Alias } from '../alias/alias.ts';
 import { forgetFolders } from '../alias/trusted-file.ts';
-import { Failure, toFailure } from '../errors.ts';
+import { Failure, toError, toFailure } from '../errors.ts';
 import { GarbageCollector } from '../garbage-collector.ts';
 import { BROKER_LINGER_MS, BROKER_OPEN_MS, BROKER_TICK_MS, DEFAULT_FRESH_MS } from '../limits.ts';
 import { Log } from '../log.ts';
@@ -167,8 +167,7 @@ class Broker implements SessionHost, RunningBroker {
   }
 
   retire(error: unknown): void {
-    const text = error instanceof Error ? error.stack : String(error);
-    this.#log.record('broker-error', { alias: this.#alias.name, text });
+    this.#log.record('broker-error', { alias: this.#alias.name, text: toError(error).stack });
     this.stop(false);
   }
 
@@ -176,8 +175,7 @@ class Broker implements SessionHost, RunningBroker {
     const { code, message } = toFailure(thrown);
     // The client says why it could not open; only what it cannot know is kept here.
     if (code !== 'internal') return;
-    const stack = thrown instanceof Error ? thrown.stack : undefined;
-    this.#log.record('broker-error', { alias: this.#alias.name, text: message, stack });
+    this.#log.record('broker-error', { alias: this.#alias.name, text: message, stack: toError(thrown).stack });
   }
 
   count(bytes: number): void {

@@ -5,7 +5,7 @@
 import type { Socket } from 'node:net';
 import type { Alias } from '../alias/alias.ts';
 import { forgetFolders } from '../alias/trusted-file.ts';
-import { type Failure, toFailure } from '../errors.ts';
+import { type Failure, toError, toFailure } from '../errors.ts';
 import { imapText, refusalText } from '../imap/refusal.ts';
 import { FORWARD_LINGER_MS, FORWARD_REPLY_MAX } from '../limits.ts';
 import type { Log } from '../log.ts';
@@ -70,7 +70,7 @@ export async function relay(
   } catch (thrown) {
     if (over.signal.aborted) return;
     const failure = toFailure(thrown);
-    const stack = failure.code === 'internal' && thrown instanceof Error ? thrown.stack : undefined;
+    const stack = failure.code === 'internal' ? toError(thrown).stack : undefined;
     log.record('failure', { ...facts, code: failure.code, text: failure.message, stack });
     onRefused(`${target}: ${failure.message}; ${failure.hint}`);
     socket.end(formatReply(spec.dialogue, name, failure));

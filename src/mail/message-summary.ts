@@ -1,4 +1,5 @@
 /** What a person needs to know a message again. */
+import { toError } from '../errors.ts';
 import { MAIL_HEADER_MAX } from '../limits.ts';
 import type { MailEntry, MailState, QueueFolder } from './queue-folder.ts';
 import { openMail, type StoredMail } from './spool.ts';
@@ -26,7 +27,7 @@ export function summarizeMail(folder: QueueFolder, entry: MailEntry): MailSummar
   try {
     mail = openMail(folder, entry);
   } catch (error) {
-    const note = error instanceof Error ? error.message : String(error);
+    const note = toError(error).message;
     return { ...known, note, size: undefined, args: [], to: '', subject: '' };
   }
   if (mail === undefined) return undefined;

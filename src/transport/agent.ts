@@ -3,6 +3,7 @@
  * keys, certificates), and waits for ever.
  */
 import { connect } from 'node:net';
+import { toError } from '../errors.ts';
 import { AGENT_ANSWER_MAX, AGENT_ANSWER_MS } from '../limits.ts';
 import { encodeStrings, encodeUint32, keyTypeOf, WireReader } from './ssh-wire.ts';
 
@@ -50,7 +51,7 @@ export async function listAgentKeys(
     }
     return { keys };
   } catch (error) {
-    return { keys: undefined, why: error instanceof Error ? error.message : String(error) };
+    return { keys: undefined, why: toError(error).message };
   }
 }
 

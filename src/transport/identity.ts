@@ -5,7 +5,7 @@
  */
 import { join } from 'node:path';
 import type { Alias } from '../alias/alias.ts';
-import { Failure } from '../errors.ts';
+import { Failure, toError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Settings } from '../settings.ts';
 import { formatAddress } from './address.ts';
@@ -207,10 +207,7 @@ export class Identities {
   /** Notes why a key is of no use. */
   skip(error: unknown): void {
     if (error instanceof Failure) this.#skip(error);
-    else
-      this.#context.log.record('key-skipped', {
-        why: error instanceof Error ? error.message : String(error),
-      });
+    else this.#context.log.record('key-skipped', { why: toError(error).message });
   }
 
   #skip(failure: Failure): void {

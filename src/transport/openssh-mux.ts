@@ -6,7 +6,7 @@
  * Source: OpenSSH PROTOCOL.mux (proxy mode since OpenSSH 7.4), RFC 4254.
  */
 import { connect, type Socket } from 'node:net';
-import { Failure } from '../errors.ts';
+import { Failure, toError } from '../errors.ts';
 import { CHANNEL_PACKET_MAX, CHANNEL_WINDOW } from '../limits.ts';
 import { Channel, type ChannelLink } from './openssh-channel.ts';
 import { encodeFrame, encodeMessage, type Field, FrameReader, MESSAGE, MUX } from './openssh-packet.ts';
@@ -135,8 +135,10 @@ export class Mux implements ChannelLink {
     try {
       for (const frame of this.#frames.push(chunk)) this.#onFrame(frame);
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      this.fault = error instanceof Failure ? error : new Failure('ssh-unusable', { why }, { cause: error });
+      this.fault =
+        error instanceof Failure
+          ? error
+          : new Failure('ssh-unusable', { why: toError(error).message }, { cause: error });
       this.#socket.destroy();
     }
   }

@@ -3,6 +3,7 @@
  * said that it takes the key, or an agent. Turned here into what ssh2's `authHandler` wants.
  */
 import ssh2 from 'ssh2';
+import { toError } from '../errors.ts';
 import { AGENT_RSA_FLAGS, type AgentKey } from './agent.ts';
 import type { Attempt } from './attempt.ts';
 import { formatFingerprint } from './host-key.ts';
@@ -177,7 +178,7 @@ class Signer extends BaseAgent<ssh2.ParsedKey> {
         },
         (error: unknown) => {
           onUnusable(error);
-          done(error instanceof Error ? error : new Error(String(error)));
+          done(toError(error));
         },
       )
       // What ssh2 throws while it goes on has no other way out.

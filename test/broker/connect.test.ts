@@ -15,6 +15,7 @@ import type { PromptRequest } from '../../src/transport/prompt.ts';
 import type { Connection } from '../../src/transport/transport.ts';
 import { makeTempDir } from '../helpers/temp-dir.ts';
 import { waitUntil } from '../helpers/wait.ts';
+import { fakeConnection } from './fake-connection.ts';
 
 const UID = process.getuid?.() ?? 0;
 const ALWAYS = new AbortController().signal;
@@ -144,32 +145,6 @@ test('nobody, a hung broker and one of another version are told apart from a ref
   await assert.rejects(ask(await listen(t, () => {})), BrokerUseless);
   await assert.rejects(ask(await listen(t, (socket) => socket.end())), BrokerUseless);
 });
-
-/** A connection that answers as long as `alive` says so. */
-function fakeConnection(state: {
-  alive: boolean;
-  closed: boolean;
-  heard: number;
-}): Connection & { die(): void } {
-  let die: () => void = () => {};
-  const closed = new Promise<Failure>((resolve) => {
-    die = () => resolve(new Failure('connection-lost', { address: 'mail:22', why: 'test' }));
-  });
-  const no = (): never => assert.fail('not asked for');
-  return {
-    exec: no,
-    forward: no,
-    closed,
-    die,
-    alive: async () => state.alive,
-    prepare: () => {},
-    lastHeard: () => state.heard,
-    close: () => {
-      state.closed = true;
-      die();
-    },
-  };
-}
 
 test('a connection that a person made is not given up for silence, and is gone when it dies', async () => {
   const state = { alive: true, closed: false, heard: 0 };
