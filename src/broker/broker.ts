@@ -175,7 +175,11 @@ class Broker implements SessionHost, RunningBroker {
     const { code, message } = toFailure(thrown);
     // The client says why it could not open; only what it cannot know is kept here.
     if (code !== 'internal') return;
-    this.#log.record('broker-error', { alias: this.#alias.name, text: message, stack: toError(thrown).stack });
+    this.#log.record('broker-error', {
+      alias: this.#alias.name,
+      text: message,
+      stack: toError(thrown).stack,
+    });
   }
 
   count(bytes: number): void {
