@@ -3,7 +3,7 @@
  * our own may go on.
  */
 import { once } from 'node:events';
-import { connect, createServer, type Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { PEER_LOOK_WAIT_MS, PEER_LOOKS } from '../limits.ts';
 import { findSocketOwner, readSocketTables } from './socket-table.ts';
@@ -14,8 +14,8 @@ const UNKNOWN_UID = 65_534;
 /** The uid of the connection's other end; undefined if that cannot be told. The socket must be being read. */
 export async function readPeerUid(socket: Socket): Promise<number | undefined> {
   const { localAddress, localPort, remoteAddress, remotePort } = socket;
-  if (localAddress === undefined || localPort === undefined) return undefined;
-  if (remoteAddress === undefined || remotePort === undefined) return undefined;
+  // Of a socket that is closed already nothing is known.
+  if (!localAddress || !localPort || !remoteAddress || !remotePort) return undefined;
   const client = { address: remoteAddress, port: remotePort };
   const server = { address: localAddress, port: localPort };
   let uid: number | undefined;
@@ -38,10 +38,9 @@ export async function canTellPeers(uid: number): Promise<boolean> {
   try {
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
-    const address = server.address();
-    if (address === null || typeof address === 'string') return false;
+    const { port } = server.address() as AddressInfo;
     const incoming = once(server, 'connection');
-    client = connect(address.port, '127.0.0.1');
+    client = connect(port, '127.0.0.1');
     client.on('error', () => {});
     accepted = (await incoming)[0] as Socket;
     accepted.on('error', () => {});

@@ -40,15 +40,13 @@ export async function openRecord(
   describe: () => ForwardRecord,
 ): Promise<{ close(): void }> {
   const dir = openRuntimeDir(settings);
-  const path = join(dir ?? '', `f-${process.pid}`);
-  const listener =
-    dir === undefined
-      ? undefined
-      : await listenBroker(path, settings.uid, (socket) => {
-          socket.on('error', () => {});
-          socket.end(JSON.stringify(describe()));
-          socket.resume();
-        });
+  if (dir === undefined) return { close() {} };
+  const path = join(dir, `f-${process.pid}`);
+  const listener = await listenBroker(path, settings.uid, (socket) => {
+    socket.on('error', () => {});
+    socket.end(JSON.stringify(describe()));
+    socket.resume();
+  });
   return {
     close() {
       if (listener === undefined) return;

@@ -47,7 +47,7 @@ export class SshReport {
   /** Takes what ssh printed; gives its whole lines. */
   push(chunk: Buffer): string[] {
     const lines = (this.#rest + chunk.toString('latin1')).split(/\r?\n/);
-    this.#rest = (lines.pop() ?? '').slice(0, LOG_VALUE_MAX);
+    this.#rest = (lines.pop() as string).slice(0, LOG_VALUE_MAX);
     for (const line of lines) this.#read(line);
     return lines.filter((line) => line !== '');
   }
@@ -191,14 +191,14 @@ export class SshReport {
     if (/^Authenticated using .* with partial success/.test(line)) this.#partial = this.#offered.at(-1);
     const denied = /^\S+@\S+: Permission denied \((.*)\)\.$/.exec(line);
     const tooMany = /Too many authentication failures/.test(line);
-    if (denied === null && !tooMany) return undefined;
     const alias = this.#host();
     const { user } = alias;
     const address = this.#address();
     const tried = [...this.#offered, ...(this.#notSigned === undefined ? [] : [this.#notSigned])].join(', ');
     if (tooMany)
       return new Failure('login-too-many-keys', { address, count: this.#offered.length, user, tried });
-    const methods = denied?.[1] ?? '';
+    if (denied === null) return undefined;
+    const methods = denied[1] as string;
     const wants = methods.replaceAll(',', ', ');
     const facts = { address, user, wants, alias: alias.name };
     if (/keyboard-interactive|password/.test(methods) && !methods.includes('publickey')) {
