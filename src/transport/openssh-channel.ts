@@ -104,7 +104,7 @@ export class Channel {
     this.#end('lost');
   }
 
-  /** @throws {RangeError} for a message that breaks the protocol */
+  /** @param type one of those from CHANNEL_OPEN_CONFIRMATION on. @throws {RangeError} for a message that breaks the protocol */
   onMessage(type: number, fields: WireReader): void {
     if (type === MESSAGE.CHANNEL_OPEN_CONFIRMATION) this.#onConfirmation(fields);
     else if (type === MESSAGE.CHANNEL_OPEN_FAILURE) this.#onRefusal(fields);
@@ -116,8 +116,7 @@ export class Channel {
     else if (type === MESSAGE.CHANNEL_EOF) this.#endOutput();
     else if (type === MESSAGE.CHANNEL_CLOSE) this.#onClose();
     else if (type === MESSAGE.CHANNEL_REQUEST) this.#onRequest(fields);
-    else if (type === MESSAGE.CHANNEL_SUCCESS) this.#answers.shift()?.(true);
-    else if (type === MESSAGE.CHANNEL_FAILURE) this.#answers.shift()?.(false);
+    else this.#answers.shift()?.(type === MESSAGE.CHANNEL_SUCCESS);
   }
 
   #onConfirmation(fields: WireReader): void {

@@ -27,9 +27,7 @@ export class WireReader {
   }
 
   uint32(): number {
-    const value = this.#bytes.readUInt32BE(this.#at);
-    this.#at += 4;
-    return value;
+    return this.bytes(4).readUInt32BE(0);
   }
 
   string(): Buffer {
