@@ -246,6 +246,108 @@ describe('What ssh_config adds to an alias', { skip: NEEDS }, () => {
     assert.equal(readFileSync(where, 'utf8'), '/\n');
   });
 
+  test('An agent is one that ssh_config names by path or variable, none, or the one there is', async (t) => {
+    const home = openTempHome(t);
+    home.writeAlias('work', {});
+    process.env['PINE_RSH_TEST_AGENT'] = '/run/agent 1';
+    t.after(() => {
+      delete process.env['PINE_RSH_TEST_AGENT'];
+    });
+    for (const [written, meant] of [
+      ['none', 'none'],
+      ['SSH_AUTH_SOCK', undefined],
+      ['/run/agent', '/run/agent'],
+      ['/run/agent-%n', '/run/agent-work'],
+      ['$PINE_RSH_TEST_AGENT', '/run/agent 1'],
+    ] as const) {
+      writeConfig(home, ['Host work', `  IdentityAgent ${written}`]);
+      assert.equal((await resolve(home)).identityAgent, meant, written);
+    }
+  });
+
+  test('Key files that do not exist are passed over, and of one only the public half will do', async (t) => {
+    const home = openTempHome(t);
+    home.writeAlias('work', {});
+    const half = home.writeFile('.ssh/half.pub', 'ssh-ed25519 AAAA');
+    const whole = home.writeFile('.ssh/whole-work', 'key');
+    const lines = ['half', 'whole-%n', 'missing'].map((name) => `  IdentityFile ~/.ssh/${name}`);
+    writeConfig(home, ['Host work', ...lines]);
+    assert.deepEqual((await resolve(home)).identityFiles, [half, whole]);
+    writeConfig(home, ['Host work', '  IdentityFile none']);
+    assert.deepEqual((await resolve(home)).identityFiles, []);
+  });
+
+  test('ProxyCommand none and ProxyJump none are no way, and times are those of ssh_config', async (t) => {
+    const home = openTempHome(t);
+    home.writeAlias('work', {});
+    for (const keyword of ['ProxyCommand', 'ProxyJump']) {
+      writeConfig(home, [
+        'Host work',
+        `  ${keyword} none`,
+        '  ConnectTimeout 7',
+        '  ServerAliveInterval 8',
+        '  ServerAliveCountMax 9',
+      ]);
+      const alias = await resolve(home);
+      assert.deepEqual([alias.proxyCommand, alias.proxyJump], [undefined, []]);
+      assert.deepEqual(
+        [alias.connectTimeout, alias.serverAliveInterval, alias.serverAliveCountMax],
+        [7, 8, 9],
+      );
+    }
+  });
+
+  test('Known hosts of the one kind leave the other kind as it is', async (t) => {
+    const home = openTempHome(t);
+    home.writeAlias('work', {});
+    const [user, system] = [join(home.dir, '.ssh', 'known_hosts'), '/etc/ssh/ssh_known_hosts'];
+    writeConfig(home, ['Host work', '  GlobalKnownHostsFile /k/one /k/two']);
+    assert.deepEqual((await resolve(home)).knownHosts, [user, '/k/one', '/k/two']);
+    writeConfig(home, ['Host work', '  UserKnownHostsFile /k/mine', '  HostKeyAlias key.example.org']);
+    const alias = await resolve(home);
+    assert.deepEqual([alias.knownHosts, alias.hostKeyAlias], [['/k/mine', system], 'key.example.org']);
+  });
+
+  test('A value that no alias could have is refused, and named', async (t) => {
+    const home = openTempHome(t);
+    home.writeAlias('work', {});
+    writeConfig(home, ['Host work', '  HostKeyAlias a;b']);
+    await assert.rejects(resolve(home), /cannot use its hostkeyalias/);
+  });
+
+  test('Nobody is asked for a session that is not wanted any more', async (t) => {
+    const home = openTempHome(t);
+    home.writeAlias('work', {});
+    writeConfig(home, [`Match exec "touch ${join(home.dir, 'asked')}"`, '  Port 2222']);
+    await assert.rejects(resolve(home, { signal: AbortSignal.abort(new Error('gone')) }), /gone/);
+    assert.equal(existsSync(join(home.dir, 'asked')), false);
+  });
+
+  for (const [what, lines, why] of [
+    ['that fails without a word', 'exit 3', /ssh -G ended with 3/],
+    ['that is ended', 'kill -KILL $$', /ssh -G ended with SIGKILL/],
+    ['that prints without end', 'yes', /ssh -G ended with SIGKILL/],
+    ['that complains at length', 'echo "  no such host  " >&2; echo more >&2; exit 255', /no such host/],
+  ] as const) {
+    test(`An ssh ${what} is a reason`, async (t) => {
+      const home = openTempHome(t);
+      home.writeAlias('work', {});
+      writeConfig(home, ['Host work', '  Port 2222']);
+      home.writeScript('bin/ssh', lines);
+      const before = process.env['PATH'];
+      process.env['PATH'] = `${join(home.dir, 'bin')}:${before}`;
+      t.after(() => {
+        process.env['PATH'] = before;
+      });
+      await assert.rejects(resolve(home), (thrown: Error & { code?: string }) => {
+        assert.equal(thrown.code, 'ssh-config-refused');
+        assert.match(thrown.message, why);
+        assert.doesNotMatch(thrown.message, /more/);
+        return true;
+      });
+    });
+  }
+
   test('A Match exec that hangs costs CONNECT_TIMEOUT, and is ended', async (t) => {
     const home = openTempHome(t);
     writeConfig(home, [`Match exec "sleep 60; : ${home.dir}"`, '  Port 2222']);
