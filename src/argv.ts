@@ -259,7 +259,7 @@ function refuseName(name: string): string | undefined {
   if (name.startsWith('-')) return 'it begins with -';
   if (name.startsWith('.')) return 'it begins with .';
   if (!/^[A-Za-z0-9._+:%-]+$/.test(name)) {
-    const odd = [...name].find((char) => !/[A-Za-z0-9._+:%-]/.test(char)) ?? '';
+    const odd = [...name].find((char) => !/[A-Za-z0-9._+:%-]/.test(char)) as string;
     return `it contains ${odd === ' ' ? 'a blank' : visible(odd)}`;
   }
   return undefined;
@@ -268,5 +268,7 @@ function refuseName(name: string): string | undefined {
 /** Quotes a word from argv for a message: nothing but printable ASCII, and short. */
 function visible(word: string): string {
   const short = word.length > NAME_MAX ? `${word.slice(0, NAME_MAX)}...` : word;
-  return short.replace(/[^\x21-\x7e]/gu, (char) => `\\u{${(char.codePointAt(0) ?? 0).toString(16)}}`) || "''";
+  return (
+    short.replace(/[^\x21-\x7e]/gu, (char) => `\\u{${(char.codePointAt(0) as number).toString(16)}}`) || "''"
+  );
 }

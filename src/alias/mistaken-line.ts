@@ -32,7 +32,7 @@ export function explainText(text: string): (Explanation & { readonly line: numbe
 /** A line without `KEY=`, its leading blanks removed. */
 export function explainLine(line: string): Explanation {
   const words = line.split(/[\s:]+/, 3);
-  const first = words[0] ?? '';
+  const first = words[0] as string;
   if (words.some((word) => KEY_WORDS.test(word))) {
     return {
       problem: 'this is a line of a public key or of known_hosts',

@@ -19,7 +19,7 @@ import { rememberTimeout } from '../transport/recent-timeout.ts';
 import type { Connection, RemoteStream } from '../transport/transport.ts';
 import { BurstWatch } from './burst-watch.ts';
 import { ConnectionPool, discard } from './connection-pool.ts';
-import type { OpenRequest } from './open-request.ts';
+import type { WholeRequest } from './open-request.ts';
 import { type Served, ServedSession, type SessionHost } from './served-session.ts';
 import { type BrokerListener, listenBroker, ownsSocket } from './socket.ts';
 import { BROKER_VERSION, type BrokerSpec } from './spec.ts';
@@ -107,7 +107,7 @@ class Broker implements SessionHost, RunningBroker {
     this.#tickTimer = setInterval(() => this.#tick(), BROKER_TICK_MS);
   }
 
-  async open(request: OpenRequest, onStderr: (chunk: Buffer) => void, signal: AbortSignal): Promise<Served> {
+  async open(request: WholeRequest, onStderr: (chunk: Buffer) => void, signal: AbortSignal): Promise<Served> {
     this.#lastUse = performance.now();
     signal.addEventListener('abort', () => {
       this.#lastUse = performance.now();
@@ -231,7 +231,7 @@ class Broker implements SessionHost, RunningBroker {
   }
 
   #startPlain(
-    { kind, command, host, port }: OpenRequest,
+    request: Exclude<WholeRequest, { kind: 'mail' }>,
     signal: AbortSignal,
   ): Promise<{ stream: RemoteStream; connection: Connection }> {
     const start = async (
@@ -239,9 +239,9 @@ class Broker implements SessionHost, RunningBroker {
       deadline: AbortSignal,
     ): Promise<{ stream: RemoteStream; connection: Connection }> => {
       const starting =
-        kind === 'forward'
-          ? connection.forward(String(host), Number(port))
-          : connection.exec({ kind: kind === 'subsystem' ? 'subsystem' : 'exec', text: command ?? '' });
+        request.kind === 'forward'
+          ? connection.forward(request.host, request.port)
+          : connection.exec({ kind: request.kind, text: request.command });
       deadline.addEventListener('abort', () => void starting.then(discard, () => {}), { once: true });
       return { stream: await withAbort(deadline, starting), connection };
     };

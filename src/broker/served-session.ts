@@ -8,7 +8,7 @@ import type { RemoteExit, RemoteStream } from '../transport/transport.ts';
 import { discard } from './connection-pool.ts';
 import { FRAME, type Frame, FrameError, type FrameType, PROTOCOL_VERSION, parseControl } from './frame.ts';
 import { FrameSocket } from './frame-socket.ts';
-import { type OpenRequest, parseOpen } from './open-request.ts';
+import { parseOpen, type WholeRequest } from './open-request.ts';
 
 /** What the broker opened for a client. */
 export interface Served {
@@ -22,7 +22,7 @@ export interface Served {
 /** What a session asks of its broker. */
 export interface SessionHost {
   /** @throws whatever keeps the session from opening */
-  open(request: OpenRequest, onStderr: (chunk: Buffer) => void, signal: AbortSignal): Promise<Served>;
+  open(request: WholeRequest, onStderr: (chunk: Buffer) => void, signal: AbortSignal): Promise<Served>;
   /** Sees to a connection that stays; true if there was one. @throws whatever keeps it from being made */
   connect(prompt: Prompt, signal: AbortSignal): Promise<boolean>;
   status(): object;
@@ -124,7 +124,7 @@ export class ServedSession {
     } else throw new FrameError('no request');
   }
 
-  async #open(request: OpenRequest): Promise<void> {
+  async #open(request: WholeRequest): Promise<void> {
     try {
       const served = await this.#host.open(
         request,
@@ -180,7 +180,7 @@ export class ServedSession {
   }
 
   /** A mail stream's stderr is read where its greeting was awaited. */
-  #pipe({ stream, greeting, route, steps }: Served, kind: OpenRequest['kind']): void {
+  #pipe({ stream, greeting, route, steps }: Served, kind: WholeRequest['kind']): void {
     const ownStderr = kind !== 'mail';
     this.#frames.control(FRAME.OPENED, { route, steps, greeting: greeting.toString('latin1') });
     const pass = (type: OutputType, from: RemoteStream['stdout']): void => {

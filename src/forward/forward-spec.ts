@@ -45,10 +45,10 @@ export function parseForwardSpec(text: string): ForwardSpec {
       throw misused(text, 'the path of a socket begins with /');
     throw misused(text, 'it is LPORT:HOST:PORT or /path/socket:HOST:PORT');
   }
-  const host = parseHostname(found['v6'] ?? found['name'] ?? '', '');
+  const host = parseHostname((found['v6'] ?? found['name']) as string, '');
   if (!('value' in host)) throw misused(text, 'HOST is a host name or an address, an IPv6 one in brackets');
-  const port = readPort(text, 'PORT', found['port'] ?? '');
-  const listen = found['listen'] ?? '';
+  const port = readPort(text, 'PORT', found['port'] as string);
+  const listen = found['listen'] as string;
   return {
     listen: listen.startsWith('/')
       ? { kind: 'socket', path: listen }

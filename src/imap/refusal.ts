@@ -36,7 +36,7 @@ export function refusalText(aliasName: string, failure: Failure): string {
 export function breakLongWords(text: string): string {
   const long = new RegExp(`\\S{${ALERT_WORD_MAX + 1},}`, 'g');
   const piece = new RegExp(`.{0,${ALERT_WORD_MAX - 1}}[/,:]|.{1,${ALERT_WORD_MAX}}`, 'g');
-  return text.replace(long, (word) => (word.match(piece) ?? []).join(' '));
+  return text.replace(long, (word) => (word.match(piece) as string[]).join(' '));
 }
 
 /**

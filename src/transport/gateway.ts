@@ -10,9 +10,10 @@ import { GATEWAYS_MAX } from '../limits.ts';
 import type { Settings } from '../settings.ts';
 import { formatAddress } from './address.ts';
 import type { DialContext } from './dial.ts';
+import { withAbort } from './imapd.ts';
 import { JoinedStream, type Route } from './route.ts';
 import { fillFromSshConfig } from './ssh-config.ts';
-import type { Connection, RemoteStream } from './transport.ts';
+import type { Connection } from './transport.ts';
 
 /** Connects to a host and logs in; `through` is a connection to the gateway before it, which then belongs to it. */
 export type DialHost = (
@@ -137,6 +138,7 @@ export async function openThroughGateway(
   void gateway.closed.then((failure) => {
     lost = failure;
   });
+  // A channel that opens too late goes with the gateway's connection.
   const remote = await withAbort(signal, gateway.forward(hostname, port));
   const stream = new JoinedStream(remote.stdout, remote.stdin, () => remote.exit);
   remote.stderr.resume();
@@ -151,14 +153,4 @@ export async function openThroughGateway(
       gateway.close();
     },
   };
-}
-
-/** A channel that opens too late goes with the gateway's connection. */
-function withAbort(signal: AbortSignal, opening: Promise<RemoteStream>): Promise<RemoteStream> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason);
-    if (signal.aborted) onAbort();
-    signal.addEventListener('abort', onAbort, { once: true });
-    opening.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
 }

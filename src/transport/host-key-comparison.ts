@@ -44,7 +44,7 @@ export function compareHostKeys(
   names: HostNames,
   files: readonly KnownHostsFile[],
   shown: readonly Buffer[],
-  chosen: readonly Buffer[] = shown,
+  chosen: readonly Buffer[],
 ): HostKeyComparison {
   const verdicts = chosen.map((key) => judgeHostKey(files, names, key));
   for (const verdict of verdicts) {

@@ -103,7 +103,7 @@ export class Identities {
         if (given.has(identity.fingerprint)) continue;
         given.add(identity.fingerprint);
         offered = true;
-        const [first = '', ...more] = identity.algorithms;
+        const [first, ...more] = identity.algorithms as [string, ...string[]];
         yield { identity, algorithm: first, worked: false };
         again.push(...more.map((algorithm) => ({ identity, algorithm, worked: false })));
       }

@@ -148,7 +148,7 @@ function explainExit(exit: RemoteExit, seen: Buffer, { alias, shown, lastWords }
 
 /** A few untrusted words for a message; whoever shows it escapes them. */
 function sample(text: string): string {
-  const line = text.trim().split(/[\r\n]/, 1)[0] ?? '';
+  const line = text.trim().split(/[\r\n]/, 1)[0] as string;
   return line.length > LOG_SAMPLE_MAX ? `${line.slice(0, LOG_SAMPLE_MAX)}...` : line;
 }
 
@@ -162,7 +162,7 @@ class LastWords {
 
   /** The last line that is not empty. */
   get text(): string {
-    return this.#text.trimEnd().split('\n').at(-1)?.trim() ?? '';
+    return (this.#text.trimEnd().split('\n').at(-1) as string).trim();
   }
 }
 

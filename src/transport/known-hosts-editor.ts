@@ -73,7 +73,7 @@ export function dropHostKeys(known: KnownHostsFile, name: string, stale: readonl
 
 /** A line of other hosts, too, is theirs still. */
 function dropName(line: string, name: string): string {
-  const hosts = /[^ \t]+/.exec(line)?.[0] ?? '';
+  const hosts = (/[^ \t]+/.exec(line) as RegExpExecArray)[0];
   const left = unlistHost(hosts, name);
   return left === undefined ? '' : line.replace(hosts, () => left);
 }

@@ -68,7 +68,7 @@ const CIPHERS: Readonly<
 /** Whether `unlockOpensshKey` knows how; why not otherwise. */
 export function whyNotUnlockable({ cipher, kdf }: OpensshKey): string | undefined {
   if (kdf !== 'bcrypt') return `unknown key derivation ${kdf}`;
-  return cipher in CIPHERS ? undefined : `unknown cipher ${cipher}`;
+  return Object.hasOwn(CIPHERS, cipher) ? undefined : `unknown cipher ${cipher}`;
 }
 
 /**
@@ -119,7 +119,7 @@ function encodeContainer(publicBlob: Buffer, secret: Buffer): string {
     encodeUint32(1),
     encodeStrings(publicBlob, secret),
   ]);
-  const lines = bytes.toString('base64').match(LINE) ?? [];
+  const lines = bytes.toString('base64').match(LINE) as string[];
   return `-----BEGIN ${LABEL}-----\n${lines.join('\n')}\n-----END ${LABEL}-----\n`;
 }
 

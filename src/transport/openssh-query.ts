@@ -32,7 +32,7 @@ export async function querySsh(
   const said = stderr.trim();
   if (said !== '') log.record('ssh-config', { alias, text: said });
   if (status !== 0) {
-    const why = said.split('\n', 1)[0]?.trim().slice(0, LOG_SAMPLE_MAX) ?? '';
+    const why = (said.split('\n', 1)[0] as string).trim().slice(0, LOG_SAMPLE_MAX);
     throw new Failure('ssh-config-refused', { why: why || `ssh -G ended with ${status}` });
   }
   return parseAnswer(stdout);
@@ -60,9 +60,10 @@ function runSsh(words: readonly string[], signal: AbortSignal): Promise<SshOutpu
       if (errnoOf(error) === 'ENOENT') resolve({ status: undefined, stdout: '', stderr: '' });
       else reject(toFailure(error));
     });
+    // One of the two is there (node:child_process).
     child.once('close', (code, killer) => {
       signal.removeEventListener('abort', onAbort);
-      resolve({ status: code ?? killer ?? 'no status', stdout: stdout(), stderr: stderr() });
+      resolve({ status: code ?? (killer as string), stdout: stdout(), stderr: stderr() });
     });
   });
 }
@@ -95,9 +96,10 @@ export function parseAnswer(text: string): SshAnswer {
   for (const line of text.split('\n')) {
     const match = /^(\w+) (.*)$/s.exec(line);
     if (match === null) continue;
-    const [, keyword = '', value = ''] = match;
-    const values = answer.get(keyword.toLowerCase());
-    if (values === undefined) answer.set(keyword.toLowerCase(), [value]);
+    const keyword = (match[1] as string).toLowerCase();
+    const value = match[2] as string;
+    const values = answer.get(keyword);
+    if (values === undefined) answer.set(keyword, [value]);
     else values.push(value);
   }
   return answer;

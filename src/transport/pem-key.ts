@@ -43,7 +43,7 @@ export function openPemKey(text: string, passphrase: Buffer | undefined): Opened
   }
   const written = writeForSsh2(key);
   return written === undefined
-    ? { kind: 'unusable', why: `its type is ${key.asymmetricKeyType ?? 'unknown'}` }
+    ? { kind: 'unusable', why: `its type is ${key.asymmetricKeyType}` }
     : { kind: 'key', text: written };
 }
 
@@ -51,7 +51,8 @@ function writeForSsh2(key: KeyObject): string | undefined {
   if (key.asymmetricKeyType === 'rsa') return String(key.export({ type: 'pkcs1', format: 'pem' }));
   if (key.asymmetricKeyType === 'ec') return String(key.export({ type: 'sec1', format: 'pem' }));
   if (key.asymmetricKeyType !== 'ed25519') return undefined;
-  const { x = '', d = '' } = key.export({ format: 'jwk' });
+  // RFC 8037 section 2: both halves.
+  const { x, d } = key.export({ format: 'jwk' }) as { readonly x: string; readonly d: string };
   const publicKey = Buffer.from(x, 'base64url');
   const pair = Buffer.concat([Buffer.from(d, 'base64url'), publicKey]);
   const type = 'ssh-ed25519';

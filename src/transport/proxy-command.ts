@@ -1,4 +1,5 @@
 /** PROXY_COMMAND: a program whose stdin and stdout carry SSH (ssh_config(5) ProxyCommand). */
+import type { Writable } from 'node:stream';
 import type { Alias } from '../alias/alias.ts';
 import { Failure } from '../errors.ts';
 import { CLOSE_GRACE_MS, LOG_SAMPLE_MAX } from '../limits.ts';
@@ -36,8 +37,7 @@ export function openProxyCommand(
   });
   // It may close its output and go on.
   const gone = (): Promise<unknown> => Promise.race([program.ended, pause(CLOSE_GRACE_MS)]);
-  if (program.stdin === undefined) throw new TypeError('the program has no stdin');
-  const stream = new JoinedStream(program.stdout, program.stdin, gone);
+  const stream = new JoinedStream(program.stdout, program.stdin as Writable, gone);
   stream.once('close', () => program.kill());
   return {
     stream,

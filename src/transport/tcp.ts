@@ -44,7 +44,7 @@ export function openTcp(
 
 function explainTcpError(error: Error, host: string, address: string): Error {
   // With several addresses Node gives an AggregateError; the last attempt speaks for all.
-  const one = error instanceof AggregateError ? ((error.errors.at(-1) as Error | undefined) ?? error) : error;
+  const one = error instanceof AggregateError ? (error.errors.at(-1) as Error) : error;
   const code = errnoOf(one) ?? one.message;
   const cause = { cause: error };
   if (code === 'EMFILE' || code === 'ENFILE') {
