@@ -29,7 +29,7 @@ test('a connection is made, and what breaks it later ends nothing else', async (
   t.after(() => server.close());
   const socket = await openTcp('127.0.0.1', (server.address() as { port: number }).port, 4, ALWAYS);
   socket.resume().write('hello');
-  await once(socket, 'close');
+  await new Promise((resolve) => socket.once('close', resolve));
 });
 
 test('a port where nobody listens refuses, by all addresses of its name', async () => {
