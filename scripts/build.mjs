@@ -9,7 +9,9 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   chmodSync,
+  existsSync,
   mkdirSync,
+  mkdtempSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -18,6 +20,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findBun } from './find-bun.mjs';
@@ -89,7 +92,12 @@ function buildStandalone() {
   const made = join(DIST, 'pine-rsh.new');
   const script = join(ROOT, 'scripts', 'build-standalone.mjs');
   const words = [script, join(ROOT, 'src', 'main.ts'), made, bun, buildInfo('standalone')];
-  execFileSync(bun, words, { cwd: DIST, stdio: ['ignore', 'ignore', 'inherit'] });
+  const compile = (...more) =>
+    execFileSync(bun, [...words, ...more], { cwd: DIST, stdio: ['ignore', 'ignore', 'inherit'] });
+  compile();
+  const order = join(DIST, 'bytecode.order');
+  if (recordOrder(made, order)) compile(order);
+  rmSync(order, { force: true });
   renameSync(made, join(DIST, 'pine-rsh'));
   symlinkSync('pine-rsh', join(DIST, 'pine-rshctl'));
   const seen = spawnSync(join(DIST, 'pine-rsh'), ['--version'], { encoding: 'utf8' });
@@ -98,6 +106,15 @@ function buildStandalone() {
     return;
   }
   writeFileSync(join(DIST, 'pine-rsh.ok'), `${machineId()}\n`);
+}
+
+/** Has a run that declines a host write down what it used of the program; false where it does not run. */
+function recordOrder(program, file) {
+  const home = mkdtempSync(join(tmpdir(), 'pine-rsh-build-'));
+  const env = { HOME: home, BUN_BYTECODE_ORDER_OUT: file };
+  const { status } = spawnSync(program, ['mail.example.net', '-l', 'pat', 'exec', '/etc/rimapd'], { env });
+  rmSync(home, { recursive: true });
+  return status === 255 && existsSync(file);
 }
 
 /** As the launchers read it: the first line of /etc/machine-id, empty where there is none. */

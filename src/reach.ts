@@ -8,6 +8,7 @@ import { brokerSocketPath } from './broker/socket-path.ts';
 import { brokerFileName } from './broker/spec.ts';
 import { Failure } from './errors.ts';
 import type { SessionKind } from './imap/mail-stream.ts';
+import { compileAsUsual } from './just-in-time.ts';
 import { OPEN_DEADLINE_MS } from './limits.ts';
 import type { Log } from './log.ts';
 import type { Settings } from './settings.ts';
@@ -66,6 +67,7 @@ export async function reach(request: ReachRequest): Promise<ReachedSession> {
     const shared = alias.share ? await reachShared(request, deadline.signal) : undefined;
     const reached = shared ?? (await openDirectly(request, deadline.signal, onStep));
     onStep('open');
+    compileAsUsual();
     return { ...reached, steps };
   } finally {
     clearTimeout(timer);
@@ -78,6 +80,7 @@ async function openDirectly(
   signal: AbortSignal,
   onStep: (step: string) => void,
 ): Promise<Omit<ReachedSession, 'steps'>> {
+  compileAsUsual();
   const { reachDirectly } = await import('./transport/direct.ts');
   return reachDirectly(request, signal, onStep);
 }
