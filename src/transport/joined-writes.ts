@@ -12,7 +12,7 @@ const ROOM = 2 * (CHANNEL_PACKET_MAX + 1024);
  * Not at the start of a page: where the target begins a few bytes behind the source's place in its page, copying on
  * AMD's processors takes fifteen times as long (glibc bug 30994), and lengths and headers move bodies by just so much.
  */
-const OFFSET = 64;
+export const COPY_OFFSET = 64;
 
 /** Makes one write of all writes of one turn. */
 export function joinWrites(stream: Pick<Writable, 'write' | 'end' | 'writable'>): void {
@@ -21,25 +21,27 @@ export function joinWrites(stream: Pick<Writable, 'write' | 'end' | 'writable'>)
   // Fresh memory for every write would cost more than the copy into it.
   const spare: Buffer[] = [];
   let joined: Buffer | undefined;
-  let filled = OFFSET;
+  let filled = COPY_OFFSET;
   const flush = (): void => {
     if (joined === undefined) return;
     const room = joined;
     joined = undefined;
     if (!stream.writable) return;
-    write(room.subarray(OFFSET, filled), () => {
-      if (spare.length === 0 && room.length === OFFSET + ROOM) spare.push(room);
+    write(room.subarray(COPY_OFFSET, filled), () => {
+      if (spare.length === 0 && room.length === COPY_OFFSET + ROOM) spare.push(room);
     });
   };
-  stream.write = (chunk: Buffer): boolean => {
+  // Some ciphers of ssh2 give bytes that are no Buffer.
+  stream.write = (chunk: Uint8Array): boolean => {
     if (joined !== undefined && filled + chunk.length > joined.length) flush();
     if (joined === undefined) {
       const used = chunk.length <= ROOM ? spare.pop() : undefined;
-      joined = used ?? Buffer.allocUnsafe(OFFSET + Math.max(ROOM, chunk.length));
-      filled = OFFSET;
+      joined = used ?? Buffer.allocUnsafe(COPY_OFFSET + Math.max(ROOM, chunk.length));
+      filled = COPY_OFFSET;
       queueMicrotask(flush);
     }
-    filled += chunk.copy(joined, filled);
+    joined.set(chunk, filled);
+    filled += chunk.length;
     return true;
   };
   stream.end = ((...words: []) => {

@@ -19,7 +19,13 @@ import { KeyOffer } from './key-offer.ts';
 import type { Prompt } from './prompt.ts';
 import { PromptedMethods } from './prompted-methods.ts';
 import type { Route } from './route.ts';
-import { enforceWindow, joinIdentification, RoundTrips, supportedAlgorithms } from './ssh2-internals.ts';
+import {
+  enforceWindow,
+  joinIdentification,
+  RoundTrips,
+  reusePackets,
+  supportedAlgorithms,
+} from './ssh2-internals.ts';
 import type { Connection } from './transport.ts';
 
 export interface LoginOptions {
@@ -169,7 +175,10 @@ export function login(options: LoginOptions): Promise<Connection> {
       fail(new Error('it sent more than it was allowed to'));
       route.close();
     });
-    if (options.settings.shortcuts) roundTrips = RoundTrips.save(client);
+    if (options.settings.shortcuts) {
+      roundTrips = RoundTrips.save(client);
+      reusePackets(client);
+    }
   });
 }
 

@@ -2,11 +2,12 @@
  * The only file that goes beyond ssh2's documented interface. Each function looks first whether ssh2 is built as it
  * expects, and says so if not; its caller then goes the documented way.
  */
-import { randomUUID } from 'node:crypto';
+import { randomFillSync, randomUUID } from 'node:crypto';
 import ssh2 from 'ssh2';
 // @ts-expect-error: not part of its declared interface
 import constants from 'ssh2/lib/protocol/constants.js';
 import {
+  CHANNEL_PACKET_MAX,
   CHANNELS_AHEAD,
   IDENTIFICATION_MAX,
   WINDOW_EXCESS_MAX,
@@ -14,6 +15,7 @@ import {
   WINDOW_GROWN_ALL,
   WINDOW_ROUND_TRIP_MS,
 } from '../limits.ts';
+import { COPY_OFFSET } from './joined-writes.ts';
 import { encodeStrings, WireReader } from './ssh-wire.ts';
 
 const { utils } = ssh2;
@@ -392,6 +394,75 @@ export function enforceWindow(client: ssh2.Client, onExcess: () => void): void {
       else handle(self, recipient, data, ...more);
     };
   }
+}
+
+interface WriterShape {
+  /** Where a packet's payload begins: behind its length; 0 during a key exchange, when packets wait to be framed. */
+  readonly allocStart: number;
+  alloc(size: number, force?: boolean): Buffer;
+}
+
+interface PacketShape {
+  readonly _cipher: unknown;
+  readonly _packetRW: { write: WriterShape };
+}
+
+/** Smaller packets come from Node's pool and are copied in no time. */
+const PACKET_REUSED_MIN = 4096;
+
+/**
+ * Builds the large packets of an upload in one piece of memory instead of one for each, which begins where copying is
+ * fast (`COPY_OFFSET`). For streams that take a copy of all that is written at once (`joinWrites`): ssh2 encrypts a
+ * packet and writes it before it makes the next. To be called between `connect` and the first packet; does nothing where
+ * ssh2 is built otherwise.
+ */
+export function reusePackets(client: ssh2.Client): void {
+  const protocol = (client as unknown as { _protocol?: unknown })._protocol;
+  if (!isPacketShape(protocol)) return;
+  const packets = protocol._packetRW;
+  let writer = packets.write;
+  // ssh2 takes a new one after each key exchange.
+  Object.defineProperty(packets, 'write', {
+    get: () => writer,
+    set: (next: WriterShape) => {
+      writer = next;
+      if (isFunction(next?.alloc)) reuseMemory(next, protocol);
+    },
+  });
+}
+
+function reuseMemory(writer: WriterShape, protocol: PacketShape): void {
+  const alloc = writer.alloc.bind(writer);
+  const room = Buffer.allocUnsafe(COPY_OFFSET + CHANNEL_PACKET_MAX + 1024).subarray(COPY_OFFSET);
+  let cipher: unknown;
+  let payload = 0;
+  let packet = room;
+  writer.alloc = (size, force) => {
+    const start = writer.allocStart;
+    if (start === 0 || size < PACKET_REUSED_MIN) return alloc(size, force);
+    // Frames differ by cipher and size only, but for their padding.
+    if (cipher !== protocol._cipher || payload !== size) {
+      const framed = alloc(size, force);
+      if (framed.length > room.length) return framed;
+      cipher = protocol._cipher;
+      payload = size;
+      packet = room.subarray(0, framed.length);
+      packet.set(framed.subarray(0, start));
+    }
+    randomFillSync(packet, start + size);
+    return packet;
+  };
+}
+
+function isPacketShape(value: unknown): value is PacketShape {
+  const shape = value as Partial<PacketShape> | undefined;
+  const writer = shape?._packetRW?.write;
+  return (
+    typeof writer?.allocStart === 'number' &&
+    isFunction(writer.alloc) &&
+    shape !== undefined &&
+    '_cipher' in shape
+  );
 }
 
 /** What all channels together were given beyond ssh2's own window, in bytes. */

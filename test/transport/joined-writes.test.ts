@@ -34,6 +34,15 @@ describe('Joined writes', () => {
     assert.deepEqual(writes.map(String), ['abcdbodytag', 'efghnext']);
   });
 
+  it('take bytes that are no Buffer, as some ciphers give them', async () => {
+    const { stream, writes } = openSlowStream();
+    stream.write(Buffer.from('body'));
+    stream.write(new Uint8Array([0x74, 0x61, 0x67]));
+    stream.end();
+    await once(stream, 'finish');
+    assert.deepEqual(writes.map(String), ['bodytag']);
+  });
+
   it('lose and move no byte, whatever the sizes and however slow the other end', async () => {
     const { stream, writes } = openSlowStream();
     const written: Buffer[] = [];
