@@ -134,7 +134,7 @@ function escapeLine(line: string): string {
 
 /** 0 if nothing is left that was to be sent. */
 async function runFlush({ settings, folder, what, json, output }: Request): Promise<number> {
-  const again = what === undefined ? undefined : folder.list().find(({ id }) => id === what);
+  const again = folder.list().find(({ id }) => id === what?.toLowerCase());
   if (again !== undefined && isHeld(again)) folder.move(again, 'wait');
   const aliases =
     what === undefined
@@ -170,7 +170,10 @@ async function runFlush({ settings, folder, what, json, output }: Request): Prom
 /** The reason becomes part of a sentence. */
 function abortNamed(signal: AbortSignal): AbortController {
   const named = new AbortController();
-  signal.addEventListener('abort', () => named.abort('an interrupt'), { once: true });
+  const abort = (): void => named.abort('an interrupt');
+  signal.addEventListener('abort', abort, { once: true });
+  // Its reader may have gone before we began.
+  if (signal.aborted) abort();
   return named;
 }
 
