@@ -14,6 +14,8 @@ export interface HostileConnection {
   send(payload: Buffer): void;
   /** Calls back until the other end is gone, and leaves it time to read. */
   repeat(step: () => void): void;
+  /** Exchanges keys, and does it again as soon as that is done. */
+  rekeyOnAndOn(): void;
 }
 
 export type OnExec = (
@@ -22,6 +24,9 @@ export type OnExec = (
   connection: HostileConnection,
   refuse: () => void,
 ) => void;
+
+/** What a request to log in gets; ssh2 answers none by itself. */
+export type OnLogin = (attempt: ssh2.AuthContext, connection: HostileConnection) => void;
 
 /** Listens on loopback; what it does to a connection is `serve`'s. Its connections end with the test. */
 export async function openHostilePort(scope: Scope, serve: (socket: Socket) => void): Promise<number> {
@@ -45,14 +50,19 @@ export function flood(socket: Socket, bytes: Buffer): void {
   more();
 }
 
-/** A real key exchange, then a login that always works; each command is `onExec`'s. */
-export async function openHostileServer(scope: Scope, home: TempHome, onExec: OnExec): Promise<number> {
+/** A real key exchange, then a login that works where nothing else is said; each command is `onExec`'s. */
+export async function openHostileServer(
+  scope: Scope,
+  home: TempHome,
+  onExec: OnExec,
+  onLogin: OnLogin = (attempt) => attempt.accept(),
+): Promise<number> {
   const hostKey = join(home.dir, 'host');
   makeKey('ed25519', hostKey);
   makeKey('ed25519', join(home.dir, 'id'));
   const server = new ssh2.Server({ hostKeys: [readFileSync(hostKey)] }, (connection) => {
     connection.on('error', () => {});
-    connection.on('authentication', (attempt) => attempt.accept());
+    connection.on('authentication', (attempt) => onLogin(attempt, wrapConnection(connection)));
     connection.on('session', (accept) => {
       accept().on('exec', (acceptExec, rejectExec) => {
         let accepted: ssh2.ServerChannel | undefined;
@@ -97,5 +107,10 @@ function wrapConnection(connection: ssh2.Connection): HostileConnection {
     if (socket.writableNeedDrain) socket.once('drain', () => repeat(step));
     else setImmediate(() => repeat(step));
   };
-  return { send, repeat };
+  const rekeyOnAndOn = (): void => {
+    if (!socket.writable) return;
+    connection.once('rekey', () => setImmediate(rekeyOnAndOn));
+    connection.rekey();
+  };
+  return { send, repeat, rekeyOnAndOn };
 }
