@@ -59,7 +59,6 @@ export function encodeFrame(type: FrameType, payload: Buffer): Buffer {
 
 /** Bytes of any length as payloads within the limit. */
 export function splitPayload(bytes: Buffer): Buffer[] {
-  if (bytes.length <= FRAME_PAYLOAD_MAX) return bytes.length === 0 ? [] : [bytes];
   const parts: Buffer[] = [];
   for (let at = 0; at < bytes.length; at += FRAME_PAYLOAD_MAX) {
     parts.push(bytes.subarray(at, at + FRAME_PAYLOAD_MAX));

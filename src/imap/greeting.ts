@@ -60,14 +60,12 @@ export class GreetingGuard {
   }
 
   #judgeLine(end: number): GreetingVerdict | undefined {
-    const stop = end > this.#lineStart && this.#bytes[end - 1] === CR ? end - 1 : end;
+    const stop = this.#bytes[end - 1] === CR ? end - 1 : end;
     const line = this.#bytes.subarray(this.#lineStart, stop);
     const noise = this.#bytes.subarray(0, this.#lineStart);
     const kind = classifyLine(line);
     if (kind === undefined) return undefined;
     if (kind === 'preauth') {
-      if (noise.length > GREETING_NOISE_MAX)
-        return { kind: 'noise', noise: noise.subarray(0, GREETING_NOISE_MAX) };
       return { kind, greeting: mendGreeting(line), rest: this.#bytes.subarray(end + 1), noise };
     }
     return { kind, line: line.toString('latin1'), noise };
@@ -85,11 +83,10 @@ function isStatusStart(open: Buffer): boolean {
  * capitals, as all servers send them, because `* ok` at the start of a line is prose more often than IMAP.
  */
 function classifyLine(line: Buffer): 'preauth' | 'ok' | 'bye' | undefined {
-  if (line[0] !== 0x2a || line[1] !== 0x20) return undefined;
-  const word = line.subarray(2, 10).toString('latin1');
-  if (/^PREAUTH(?: |$)/i.test(word)) return 'preauth';
-  if (/^OK(?: |$)/.test(word)) return 'ok';
-  if (/^BYE(?: |$)/.test(word)) return 'bye';
+  const start = line.subarray(0, '* PREAUTH '.length).toString('latin1');
+  if (/^\* PREAUTH(?: |$)/i.test(start)) return 'preauth';
+  if (/^\* OK(?: |$)/.test(start)) return 'ok';
+  if (/^\* BYE(?: |$)/.test(start)) return 'bye';
   return undefined;
 }
 

@@ -18,6 +18,7 @@ import { FRAME_PAYLOAD_MAX } from '../../src/limits.ts';
 import { caseCount } from '../helpers/cases.ts';
 
 const TYPES = Object.values(FRAME);
+const DATA = { type: FRAME.DATA, payload: Buffer.from('abc') };
 
 const frames = fc.array(
   fc.record({ type: fc.constantFrom(...TYPES), payload: fc.uint8Array({ maxLength: 300 }) }),
@@ -70,6 +71,13 @@ describe('frames', () => {
     const list = TYPES.map((type) => ({ type, payload: Buffer.from(`payload of ${type}`) }));
     const bytes = encodeAll(list);
     assert.deepEqual(readAll([...bytes].map((byte) => Buffer.from([byte]))), list.map(plain));
+  });
+
+  it('that are whole in a chunk are given as part of it, not copied', () => {
+    // Memory of its own: small buffers share one.
+    const { buffer } = new Uint8Array(encodeAll([DATA, DATA]));
+    for (const { payload } of new FrameReader().push(Buffer.from(buffer)))
+      assert.equal(payload.buffer, buffer);
   });
 
   it('are read whole however often a stream of them is cut', () => {

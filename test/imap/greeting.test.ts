@@ -60,6 +60,33 @@ describe('the greeting guard', () => {
     assert.equal(judge('* PREAUTHORISED personnel only\r\n').kind, 'more');
   });
 
+  it('mends a greeting that is nothing but capabilities', () => {
+    assert.equal(preauth(`* PREAUTH [CAPABILITY ${'X'.repeat(1_500)}]\r\n`).greeting, '* PREAUTH \r\n');
+  });
+
+  it('leaves a greeting of the greatest length alone', () => {
+    const start = '* PREAUTH [CAPABILITY IMAP4rev1] ';
+    const longest = `${start}${'x'.repeat(GREETING_LINE_MAX - 3 - start.length)}\r\n`;
+    assert.equal(preauth(longest).greeting, longest);
+    assert.equal(preauth(longest.replace('\r', 'x\r')).greeting.includes('CAPABILITY'), false);
+  });
+
+  it('takes nothing for a greeting that begins with another word', () => {
+    for (const start of ['x', '*', '**', '* x ', '*x', 'x ', ' * ']) {
+      for (const word of ['PREAUTH', 'OK', 'BYE']) {
+        assert.equal(judge(`${start}${word} ready\r\n`).kind, 'more', start + word);
+      }
+    }
+  });
+
+  it('has seen all that came', () => {
+    const guard = new GreetingGuard();
+    assert.deepEqual(guard.seen, Buffer.alloc(0));
+    guard.push(Buffer.from('no such '));
+    guard.push(Buffer.from('command\n'));
+    assert.deepEqual(guard.seen, Buffer.from('no such command\n'));
+  });
+
   it('tells OK and BYE', () => {
     assert.deepEqual(judge('x\n* OK IMAP4rev1 ready\r\n'), {
       kind: 'ok',
@@ -74,6 +101,29 @@ describe('the greeting guard', () => {
     assert.equal(preauth(noise + GREETING).noise.length, GREETING_NOISE_MAX);
     assert.equal(judge(`n${noise}${GREETING}`).kind, 'noise');
     assert.equal(judge(noise, GREETING).kind, 'preauth');
+    assert.equal(judge(`n${noise}* OK ready\r\n`).kind, 'noise');
+  });
+
+  it('waits behind the allowed noise for what may become a greeting, and for nothing else', () => {
+    const noise = `${'n'.repeat(GREETING_NOISE_MAX - 1)}\n`;
+    for (const [greeting, kind] of [
+      ['* PREAUTH a long welcome\r\n', 'preauth'],
+      ['* preauth x\r\n', 'preauth'],
+      ['* OK a long welcome\r\n', 'ok'],
+      ['* BYE a long farewell\r\n', 'bye'],
+    ] as const) {
+      for (let cut = 0; cut < greeting.length; cut += 1) {
+        const verdict = judge(noise + greeting.slice(0, cut), greeting.slice(cut));
+        assert.equal(verdict.kind, kind, `cut at ${cut}`);
+      }
+    }
+    for (const start of ['x', '**', '* x', '* OX', '* BYTE', '* PREP', 'PREAUTH ', 'OK ']) {
+      assert.equal(judge(noise + start).kind, 'noise', start);
+    }
+    assert.equal(judge('n'.repeat(GREETING_NOISE_MAX)).kind, 'more');
+    const endless = '* PREAUTH '.padEnd(GREETING_NOISE_MAX, 'x');
+    assert.equal(judge(`n\n${endless}`).kind, 'more');
+    assert.equal(judge(`n\n${endless}x`).kind, 'noise');
   });
 
   it('gives up on endless noise, with or without lines, and on a greeting that never ends', () => {
