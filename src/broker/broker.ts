@@ -4,7 +4,6 @@
  * other mailbox.
  */
 import { rmSync } from 'node:fs';
-import type { Socket } from 'node:net';
 import type { Alias } from '../alias/alias.ts';
 import { forgetFolders } from '../alias/trusted-file.ts';
 import { Failure, toError, toFailure } from '../errors.ts';
@@ -21,9 +20,10 @@ import { BurstWatch } from './burst-watch.ts';
 import { ConnectionPool, discard } from './connection-pool.ts';
 import type { WholeRequest } from './open-request.ts';
 import { type Served, ServedSession, type SessionHost } from './served-session.ts';
-import { type BrokerListener, listenBroker, ownsSocket } from './socket.ts';
+import { listenFrames, ownsSocket, type SocketListener } from './socket.ts';
 import { BROKER_VERSION, type BrokerSpec } from './spec.ts';
 import { type ReadySession, WarmSessions } from './warm.ts';
+import type { AcceptWire } from './wire.ts';
 
 /** A broker that listens. */
 export interface RunningBroker {
@@ -38,7 +38,7 @@ export interface RunningBroker {
 /** Starts to serve; undefined if another broker has the socket already. */
 export async function startBroker(spec: BrokerSpec): Promise<RunningBroker | undefined> {
   const broker = new Broker(spec);
-  const listener = await listenBroker(spec.socket, spec.settings.uid, (socket) => broker.accept(socket));
+  const listener = await listenFrames(spec.socket, spec.settings.uid, (accept) => broker.accept(accept));
   if (listener === undefined) return undefined;
   broker.run(listener);
   return broker;
@@ -59,7 +59,7 @@ class Broker implements SessionHost, RunningBroker {
   #bytes = 0;
   #hasConnected = false;
   #usedForMail = false;
-  #listener: BrokerListener | undefined;
+  #listener: SocketListener | undefined;
   #stopping = false;
   #tickTimer: NodeJS.Timeout | undefined;
   #markEnded: () => void = () => {};
@@ -92,8 +92,8 @@ class Broker implements SessionHost, RunningBroker {
     });
   }
 
-  accept(socket: Socket): void {
-    const session = new ServedSession(socket, this);
+  accept(accept: AcceptWire): void {
+    const session = new ServedSession(accept, this);
     this.#sessions.add(session);
     void session.ended.then(() => {
       this.#sessions.delete(session);
@@ -101,7 +101,7 @@ class Broker implements SessionHost, RunningBroker {
     });
   }
 
-  run(listener: BrokerListener): void {
+  run(listener: SocketListener): void {
     this.#listener = listener;
     this.#log.detail('broker-start', { alias: this.#alias.name, version: BROKER_VERSION });
     this.#tickTimer = setInterval(() => this.#tick(), BROKER_TICK_MS);

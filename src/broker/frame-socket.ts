@@ -1,5 +1,4 @@
 /** Frames over a Unix socket, for both ends. */
-import type { Socket } from 'node:net';
 import { FRAME_JOIN_MAX } from '../limits.ts';
 import {
   encodeControl,
@@ -11,7 +10,7 @@ import {
   type FrameType,
   splitPayload,
 } from './frame.ts';
-import { openWire, type Wire, type WireEvents, wrapSocket } from './wire.ts';
+import { type AcceptWire, openWire, type Wire, type WireEvents } from './wire.ts';
 
 /** What a side does with what comes. */
 export interface FrameHandler {
@@ -20,6 +19,8 @@ export interface FrameHandler {
   /** Once, when nothing more comes, whatever the reason. */
   onClose(): void;
   onDrain?(): void;
+  /** Once, after `onClose`: what was written has gone out, or never will. */
+  onGone?(): void;
 }
 
 export class FrameSocket {
@@ -38,9 +39,9 @@ export class FrameSocket {
     return frames;
   }
 
-  static wrap(socket: Socket, handler: FrameHandler): FrameSocket {
+  static accept(accept: AcceptWire, handler: FrameHandler): FrameSocket {
     const frames = new FrameSocket(handler);
-    frames.#wire = wrapSocket(socket, frames.#events());
+    frames.#wire = accept(frames.#events());
     return frames;
   }
 
@@ -57,6 +58,7 @@ export class FrameSocket {
       },
       onDrain: () => this.#handler.onDrain?.(),
       onClose: () => this.#handler.onClose(),
+      onGone: () => this.#handler.onGone?.(),
     };
   }
 

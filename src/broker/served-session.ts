@@ -1,5 +1,4 @@
 /** One client's session in the broker: frames on one side, an SSH channel on the other. */
-import type { Socket } from 'node:net';
 import type { Failure } from '../errors.ts';
 import { toFailure } from '../errors.ts';
 import { STDIN_WINDOW } from '../limits.ts';
@@ -9,6 +8,7 @@ import { discard } from './connection-pool.ts';
 import { FRAME, type Frame, FrameError, type FrameType, PROTOCOL_VERSION, parseControl } from './frame.ts';
 import { FrameSocket } from './frame-socket.ts';
 import { parseOpen, type WholeRequest } from './open-request.ts';
+import type { AcceptWire } from './wire.ts';
 
 /** What the broker opened for a client. */
 export interface Served {
@@ -50,13 +50,17 @@ export class ServedSession {
   /** Takes the answers to the prompt that is open. */
   #onAnswers: ((answers: readonly string[] | undefined) => void) | undefined;
 
-  constructor(socket: Socket, host: SessionHost) {
+  constructor(accept: AcceptWire, host: SessionHost) {
     this.#host = host;
-    this.ended = new Promise((resolve) => socket.once('close', () => resolve()));
-    this.#frames = FrameSocket.wrap(socket, {
+    let markEnded = (): void => {};
+    this.ended = new Promise((resolve) => {
+      markEnded = resolve;
+    });
+    this.#frames = FrameSocket.accept(accept, {
       onFrame: (frame) => this.#onFrame(frame),
       onDrain: () => this.#resumeOutputs(),
       onClose: () => this.#end(),
+      onGone: () => markEnded(),
     });
   }
 

@@ -4,34 +4,55 @@
  * never removed.
  */
 import { chmodSync, linkSync, lstatSync, rmSync } from 'node:fs';
-import { createServer, type Server, type Socket } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errnoOf } from '../errors.ts';
 import { STALE_LOCK_TRIES, STALE_LOCK_WAIT_MS } from '../limits.ts';
 import { isBrokerLive } from './socket-path.ts';
+import { type AcceptWire, listenWires } from './wire.ts';
 
 /** A listening socket in place; `inode` tells later whether the file there is still ours. */
-export interface BrokerListener {
-  readonly server: Server;
+export interface SocketListener {
+  readonly server: { close(): void };
   readonly inode: number;
 }
 
-/** Listens at `path`; undefined if a live broker has it already. */
-export async function listenBroker(
+/** Listens for frames at `path`; undefined if somebody who lives has it already. */
+export function listenFrames(
+  path: string,
+  uid: number,
+  onConnection: (accept: AcceptWire) => void,
+): Promise<SocketListener | undefined> {
+  return listenPrivately(path, uid, (temp) => listenWires(temp, onConnection));
+}
+
+/** Listens at `path`; undefined if somebody who lives has it already. */
+export function listenSocket(
   path: string,
   uid: number,
   onConnection: (socket: Socket) => void,
-): Promise<BrokerListener | undefined> {
+): Promise<SocketListener | undefined> {
+  return listenPrivately(path, uid, async (temp) => {
+    // Half-open: a client that has sent all its input still wants the output.
+    const server = createServer({ allowHalfOpen: true }, onConnection);
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(temp, () => resolve());
+    });
+    // A connection that could not be accepted (out of descriptors) is its client's trouble.
+    server.on('error', () => {});
+    return server;
+  });
+}
+
+async function listenPrivately(
+  path: string,
+  uid: number,
+  listen: (path: string) => Promise<{ close(): void }>,
+): Promise<SocketListener | undefined> {
   const temp = `${path}.${process.pid}`;
   rmSync(temp, { force: true });
-  // Half-open: a client that has sent all its input still wants the output.
-  const server = createServer({ allowHalfOpen: true }, onConnection);
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(temp, () => resolve());
-  });
-  // A connection that could not be accepted (out of descriptors) is its client's trouble, who then opens directly.
-  server.on('error', () => {});
+  const server = await listen(temp);
   let inPlace = false;
   try {
     chmodSync(temp, 0o600);
@@ -78,7 +99,7 @@ function tryLink(existing: string, path: string): boolean {
 }
 
 /** True while the file at `path` is the listener's own. */
-export function ownsSocket(path: string, { inode }: BrokerListener): boolean {
+export function ownsSocket(path: string, { inode }: SocketListener): boolean {
   return inodeOf(path) === inode;
 }
 

@@ -3,7 +3,7 @@ import { lstatSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { checkPrivate } from '../alias/trusted-file.ts';
-import { listenBroker, ownsSocket } from '../broker/socket.ts';
+import { listenSocket, ownsSocket } from '../broker/socket.ts';
 import { errnoOf, Failure } from '../errors.ts';
 import { SOCKET_PATH_MAX } from '../limits.ts';
 import { formatAddress } from '../transport/address.ts';
@@ -98,7 +98,7 @@ async function listenOnSocket(
     const why = `its path is longer than ${max} bytes`;
     throw new Failure('listen-failed', { address: path, why, remedy: 'choose a shorter one' });
   }
-  const listener = await listenBroker(path, uid, onConnection);
+  const listener = await listenSocket(path, uid, onConnection);
   if (listener === undefined) {
     const remedy = 'choose another one, or end the program that holds it';
     throw new Failure('listen-failed', { address: path, why: 'another program has it', remedy });

@@ -5,7 +5,7 @@
 import { readdirSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { listenBroker, ownsSocket } from '../broker/socket.ts';
+import { listenSocket, ownsSocket } from '../broker/socket.ts';
 import { errnoOf } from '../errors.ts';
 import { BROKER_HELLO_MS, FORWARD_RECORD_MAX } from '../limits.ts';
 import { openRuntimeDir } from '../runtime-dir.ts';
@@ -42,7 +42,7 @@ export async function openRecord(
   const dir = openRuntimeDir(settings);
   if (dir === undefined) return { close() {} };
   const path = join(dir, `f-${process.pid}`);
-  const listener = await listenBroker(path, settings.uid, (socket) => {
+  const listener = await listenSocket(path, settings.uid, (socket) => {
     socket.on('error', () => {});
     socket.end(JSON.stringify(describe()));
     socket.resume();

@@ -6,7 +6,7 @@
 import { rmSync } from 'node:fs';
 import { chdir, cwd } from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { listenBroker, ownsSocket } from '../broker/socket.ts';
+import { listenSocket, ownsSocket } from '../broker/socket.ts';
 import { errnoOf } from '../errors.ts';
 import { shortHash } from '../hash.ts';
 import { QUEUE_LOCK_POLL_MS } from '../limits.ts';
@@ -31,7 +31,7 @@ async function tryLock(folder: QueueFolder, alias: string, uid: number): Promise
   chdir(folder.path);
   try {
     const name = `lock.${MACHINE}.${shortHash(alias, 8)}`;
-    const listener = await listenBroker(name, uid, (socket) => {
+    const listener = await listenSocket(name, uid, (socket) => {
       socket.on('error', () => {});
       // Who asks whether we live goes away by himself.
       socket.on('end', () => socket.end());

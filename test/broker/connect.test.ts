@@ -10,6 +10,7 @@ import { ConnectionPool } from '../../src/broker/connection-pool.ts';
 import { FRAME, type FrameType, PROTOCOL_VERSION } from '../../src/broker/frame.ts';
 import { ServedSession, type SessionHost } from '../../src/broker/served-session.ts';
 import { connectFrames } from '../../src/broker/socket-path.ts';
+import { wrapSocket } from '../../src/broker/wire.ts';
 import { Failure } from '../../src/errors.ts';
 import type { PromptRequest } from '../../src/transport/prompt.ts';
 import type { Connection } from '../../src/transport/transport.ts';
@@ -50,7 +51,7 @@ async function listen(t: TestContext, serve: (socket: Socket) => void): Promise<
 async function openBroker(t: TestContext, connect: SessionHost['connect']): Promise<string> {
   const no = (): never => assert.fail('not asked for');
   const host = { open: no, status: no, stop: no, failed: () => {}, count: () => {}, connect };
-  return await listen(t, (socket) => new ServedSession(socket, host));
+  return await listen(t, (socket) => new ServedSession((events) => wrapSocket(socket, events), host));
 }
 
 test('questions and answers pass, and the outcome', async (t) => {

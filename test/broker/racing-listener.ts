@@ -4,15 +4,15 @@
  * for each path it still owns.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type BrokerListener, listenBroker, ownsSocket } from '../../src/broker/socket.ts';
+import { listenSocket, ownsSocket, type SocketListener } from '../../src/broker/socket.ts';
 
 const STEP_MS = 100;
 
 const [start, ...paths] = process.argv.slice(2);
-const won = new Map<string, BrokerListener>();
+const won = new Map<string, SocketListener>();
 for (const [round, path] of paths.entries()) {
   await sleep(Number(start) + round * STEP_MS - Date.now());
-  const listener = await listenBroker(path, process.getuid?.() ?? 0, (socket) => socket.resume());
+  const listener = await listenSocket(path, process.getuid?.() ?? 0, (socket) => socket.resume());
   if (listener !== undefined) won.set(path, listener);
   process.stdout.write(`${listener === undefined ? 'lost' : 'won'} ${path}\n`);
 }

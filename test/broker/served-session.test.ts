@@ -12,6 +12,7 @@ import {
   PROTOCOL_VERSION,
 } from '../../src/broker/frame.ts';
 import { type Served, ServedSession, type SessionHost } from '../../src/broker/served-session.ts';
+import { wrapSocket } from '../../src/broker/wire.ts';
 import { Failure } from '../../src/errors.ts';
 import { STDIN_WINDOW } from '../../src/limits.ts';
 import { makeTempDir } from '../helpers/temp-dir.ts';
@@ -38,7 +39,7 @@ async function openBroker(t: TestContext, open: SessionHost['open'], more: Parti
   const sockets: Socket[] = [];
   const server = createServer((socket) => {
     sockets.push(socket);
-    sessions.push(new ServedSession(socket, host));
+    sessions.push(new ServedSession((events) => wrapSocket(socket, events), host));
   });
   server.listen(path);
   await once(server, 'listening');

@@ -1,7 +1,7 @@
 /** The broker's socket: private from birth, one for all who race for it, and nobody else's file is ever touched. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import {
   chmodSync,
   chownSync,
@@ -17,7 +17,7 @@ import { connect, createServer } from 'node:net';
 import { basename, dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { type BrokerListener, listenBroker, ownsSocket } from '../../src/broker/socket.ts';
+import { listenSocket, ownsSocket, type SocketListener } from '../../src/broker/socket.ts';
 import {
   brokerSocketPath,
   connectFrames,
@@ -36,8 +36,8 @@ const AS_ROOT = UID === 0 ? false : 'only root can make files of another user';
 const NOBODY = 65_534;
 
 /** Listens and stops with the test. */
-async function listen(t: TestContext, path: string): Promise<BrokerListener | undefined> {
-  const listener = await listenBroker(path, UID, (socket) => socket.resume());
+async function listen(t: TestContext, path: string): Promise<SocketListener | undefined> {
+  const listener = await listenSocket(path, UID, (socket) => socket.resume());
   if (listener !== undefined) defer(t, () => listener.server.close());
   return listener;
 }
@@ -229,7 +229,7 @@ test('Another user can neither connect to a socket nor replace it', { skip: AS_R
   const dir = makeTempDir(t, 'socket');
   const path = join(dir, NAME);
   let connections = 0;
-  const listener = await listenBroker(path, UID, (socket) => {
+  const listener = await listenSocket(path, UID, (socket) => {
     connections += 1;
     socket.destroy();
   });
@@ -279,6 +279,7 @@ test('A client that goes while it is accepted harms nobody', async (t) => {
     socket.destroy();
   }
   assert.equal(await isBrokerLive(path, UID), true);
+  assert.ok(listener.server instanceof EventEmitter);
   listener.server.emit('error', Object.assign(new Error('accept EMFILE'), { code: 'EMFILE' }));
   assert.equal(await isBrokerLive(path, UID), true);
 });
