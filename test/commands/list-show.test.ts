@@ -182,3 +182,26 @@ test('colours appear only where they are wanted', (t) => {
     assert.equal(output.text().includes('\x1b['), color);
   }
 });
+
+test('list prints bare names for scripts, and only those that a mail client can give', (t) => {
+  const { home, settings } = openHome(t);
+  home.writeAlias('work', { USER: 'pat' });
+  const names = (): [number, string] => {
+    const output = captureOutput();
+    return [runList(settings, { json: false, names: true }, output), output.text()];
+  };
+  assert.deepEqual(names(), [0, 'work\n']);
+  home.writeAlias('a b', { USER: 'pat' });
+  assert.deepEqual(names(), [1, 'work\n']);
+  assert.equal(runList(settings, { json: true }, captureOutput()), 1);
+});
+
+test('list names the file that is not used because another one comes first', (t) => {
+  const { home, settings } = openHome(t);
+  home.writeAlias('work', { HOSTNAME: 'mine', USER: 'pat' });
+  const file = home.writeFile('etc/hosts/work.env', 'HOSTNAME=theirs\nUSER=pat\n');
+  const output = captureOutput({ columns: 200, color: true });
+  runList(settings, { json: false }, output);
+  assert.ok(output.text().includes(`  shadowed, not used: ${file}\n`), output.text());
+  assert.ok(output.text().startsWith('\x1b[1mwork\x1b[0m  pat@mine'), output.text());
+});

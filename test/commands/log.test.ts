@@ -84,3 +84,24 @@ test('log -f begins with the last lines of an existing log', async (t) => {
   output.hangUp();
   assert.equal(await followed, 141);
 });
+
+test('log shows a last line without an end, and what is no file is an error', async (t) => {
+  const { settings, file } = openLog(t);
+  writeFileSync(file, 'whole\nhalf');
+  const output = captureOutput();
+  await runLog(settings, { follow: false, lines: 5 }, output);
+  assert.equal(output.text(), 'whole\nhalf\n');
+  mkdirSync(`${file}.1`);
+  await assert.rejects(runLog(settings, { follow: false, lines: 5 }, output), { code: 'EISDIR' });
+});
+
+test('log -f waits for a log that is not there yet', async (t) => {
+  const { settings, file } = openLog(t);
+  const output = captureOutput();
+  const running = runLog(settings, { follow: true, lines: 5 }, output);
+  writeFileSync(`${file}.new`, 'first\n');
+  renameSync(`${file}.new`, file);
+  await waitUntil('the first line', () => output.text() === 'first\n');
+  output.hangUp();
+  assert.equal(await running, 128 + 13);
+});
