@@ -31,6 +31,137 @@ describe("pine-rsh's argv", () => {
     assert.deepEqual(call.optionsAfterHost, []);
   });
 
+  it('asks for nothing but what is written', () => {
+    const call = parse('work');
+    assert.deepEqual(call, {
+      host: 'work',
+      user: undefined,
+      port: undefined,
+      family: 0,
+      words: [],
+      stdinFromNull: false,
+      verbosity: 0,
+      subsystem: false,
+      forward: undefined,
+      printAlias: false,
+      overrides: new Map(),
+      optionsAfterHost: [],
+    });
+    assert.ok(Object.isFrozen(call));
+  });
+
+  it('asks for help or the version, where that comes first', () => {
+    assert.equal(parseArgv(['--help', 'work']).kind, 'help');
+    assert.equal(parseArgv(['--version', 'work']).kind, 'version');
+    assert.equal(parseArgv(['-V']).kind, 'version');
+    assert.match(refuse('-V', 'work').message, /unknown option -V/);
+    assert.match(refuse('work', '--help').message, /unknown option --/);
+    assert.deepEqual(parse('work', 'ls', '--version').words, ['ls', '--version']);
+  });
+
+  it('takes every flag of rsh and ssh that makes no difference', () => {
+    assert.deepEqual({ ...parse('-KxqaTC8t', 'work') }, { ...parse('work') });
+  });
+
+  it('counts -d and -v, and lets the last of -4 and -6 win', () => {
+    const call = parse('-dv', '-46', '-v', 'work');
+    assert.equal(call.verbosity, 3);
+    assert.equal(call.family, 6);
+    assert.equal(parse('-64', 'work').family, 4);
+  });
+
+  it('takes a lone - for no option', () => {
+    assert.deepEqual(parse('work', '-', 'x').words, ['-', 'x']);
+    assert.match(refuse('-').message, /begins with -/);
+  });
+
+  it('notes each option after HOST once, but for one -l of its own', () => {
+    for (const [words, noted] of [
+      [['-l', 'pat'], []],
+      [['-lpat'], []],
+      [['-l', 'pat', '-l', 'kim'], ['-l']],
+      [['-nl', 'pat'], ['-nl']],
+      [
+        ['-nv', '-v'],
+        ['-nv', '-v'],
+      ],
+      [['-t', '5'], ['-t']],
+      [['-t5'], ['-t5']],
+      [['-tt'], ['-tt']],
+      [
+        ['-p', '22', '--'],
+        ['-p', '--'],
+      ],
+    ] as const) {
+      const call = parse('-n', '--', 'work', ...words, 'ls');
+      assert.deepEqual(call.optionsAfterHost, noted, words.join(' '));
+      assert.deepEqual(call.words, ['ls']);
+    }
+  });
+
+  it('takes ports from 1 to 65535', () => {
+    assert.equal(parse('-p', '1', 'work').port, 1);
+    assert.equal(parse('-p65535', 'work').port, 65_535);
+    for (const port of ['0', '65536', '000022', '-1', '1.5', '22x', 'x22', '']) {
+      assert.match(refuse('-p', port, 'work').message, /-p is a number/, port);
+      assert.match(refuse(`-oPort=${port}`, 'work').message, /-o Port is a number/, port);
+    }
+  });
+
+  it('takes what is set first of -p and -o Port, of USER@HOST and -o User', () => {
+    assert.equal(parse('-p', '1', '-oPort=2', 'work').port, 1);
+    assert.equal(parse('-oPort=1', '-oPort=2', 'work').port, 1);
+    assert.equal(parse('-oUser=pat', '-oUser=kim', 'sam@work').user, 'pat');
+    assert.equal(parse('-oUser=pat', '-l', 'kim', '-l', 'sam', 'work').user, 'sam');
+  });
+
+  it('takes every address of -W that has a host and a port, and no other', () => {
+    for (const [text, host, port] of [
+      ['mail:25', 'mail', 25],
+      ['192.0.2.1:1', '192.0.2.1', 1],
+      ['[fe80::1%eth0]:25', 'fe80::1%eth0', 25],
+    ] as const) {
+      assert.deepEqual(parse('-W', text, 'work').forward, { host, port });
+    }
+    for (const text of ['x[::1]:25', '[::1]:25x', '[::1]25', '::1:25', ':25', 'mail:', 'a/b:25', '[]:25']) {
+      assert.match(refuse('-W', text, 'work').message, /-W is HOST:PORT/, text);
+    }
+    assert.match(refuse('-W', 'mail:0', 'work').message, /the port of -W is a number/);
+    assert.match(refuse('-W', '-x:1', 'work').message, /begins with -/);
+  });
+
+  it('takes the blanks of an -o option away', () => {
+    for (const option of ['Share=no', ' Share = no ', 'SHARE  no', '\tshare\t=no\n']) {
+      assert.deepEqual([...parse('-o', option, 'work').overrides], [['SHARE', 'no']], option);
+    }
+    const call = parse('-oCompression=yes', '-oServerAliveCountMax=3', '-oConnectTimeout=a b', 'work');
+    assert.deepEqual(Object.fromEntries(call.overrides), {
+      COMPRESSION: 'yes',
+      SERVER_ALIVE_COUNT_MAX: '3',
+      CONNECT_TIMEOUT: 'a b',
+    });
+    for (const option of ['', '=no', '-Share=no', 'Share']) {
+      assert.match(refuse('-o', option, 'work').message, /-o is Key=Value/, option);
+    }
+  });
+
+  it('takes names of the greatest length, and shows no more of a longer one', () => {
+    const name = 'a'.repeat(NAME_MAX);
+    assert.equal(parse(`${name}@${name}`).host, name);
+    assert.ok(refuse(`${name}b`).message.includes(`${name}... `));
+    assert.match(refuse('caf\u00e9 x').message, /contains \\u\{e9\}/);
+  });
+
+  it('takes exec for a host, but not before an imapd', () => {
+    assert.equal(parse('exec', 'ls').host, 'exec');
+    assert.equal(parse('exec').host, 'exec');
+    for (const word of ['imapd', 'rimapd', '/etc/rimapd', '/usr/sbin/imapd']) {
+      assert.match(refuse('exec', word).message, /begins with -/, word);
+      assert.equal(parse('work', word).host, 'work');
+    }
+    for (const word of ['ximapd', 'imapdx', 'rimapd/x']) assert.equal(parse('exec', word).host, 'exec');
+  });
+
   it('takes options on both sides of HOST, until the first word of COMMAND', () => {
     const call = parse('-n', '-p', '2222', 'work', '-l', 'pat', '-v', 'ls', '-l', '/tmp');
     assert.equal(call.stdinFromNull, true);

@@ -39,8 +39,9 @@ describe('the greeting guard', () => {
     assert.equal(preauth(Buffer.from(GREETING + rest, 'latin1')).rest, rest);
   });
 
-  it('mends a lone LF', () => {
+  it('mends a lone LF, a lone CR and a NUL', () => {
     assert.equal(preauth('* PREAUTH hello\n').greeting, '* PREAUTH hello\r\n');
+    assert.equal(preauth('* PREAUTH a\rb\0c\r\r\n').greeting, '* PREAUTH a b c \r\n');
   });
 
   it('mends a greeting of 1,500 bytes by dropping its capabilities', () => {
@@ -94,6 +95,8 @@ describe('the greeting guard', () => {
       noise: Buffer.from('x\n'),
     });
     assert.equal(judge('* BYE go away\r\n').kind, 'bye');
+    assert.equal(judge('* OK\r\n').kind, 'ok');
+    assert.equal(judge('* BYE\n').kind, 'bye');
   });
 
   it('finds the greeting behind exactly the allowed noise, and not behind more', () => {
