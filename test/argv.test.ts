@@ -23,6 +23,13 @@ function refuse(...args: string[]): Failure {
 }
 
 describe("pine-rsh's argv", () => {
+  it('knows who only wants to know about it', () => {
+    assert.deepEqual(parseArgv(['--help']), { kind: 'help' });
+    assert.deepEqual(parseArgv(['--version']), { kind: 'version' });
+    assert.deepEqual(parseArgv(['-V']), { kind: 'version' });
+    assert.equal(refuse('-V', 'work').code, 'usage');
+  });
+
   it('takes what Alpine passes', () => {
     const call = parse('work', '-l', 'pat', 'exec', '/etc/rimapd');
     assert.equal(call.host, 'work');

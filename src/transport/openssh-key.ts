@@ -51,10 +51,14 @@ export function parseOpensshKey(text: string): OpensshKey | undefined {
   }
 }
 
+interface Cipher {
+  readonly name: string;
+  readonly key: number;
+  readonly iv: number;
+}
+
 /** The ciphers that ssh-keygen -Z offers, but for chacha20-poly1305; sizes in bytes. */
-const CIPHERS: Readonly<
-  Record<string, { readonly name: string; readonly key: number; readonly iv: number }>
-> = {
+const CIPHERS: Readonly<Record<string, Cipher>> = {
   'aes128-ctr': { name: 'aes-128-ctr', key: 16, iv: 16 },
   'aes192-ctr': { name: 'aes-192-ctr', key: 24, iv: 16 },
   'aes256-ctr': { name: 'aes-256-ctr', key: 32, iv: 16 },
@@ -78,8 +82,9 @@ export function whyNotUnlockable({ cipher, kdf }: OpensshKey): string | undefine
  * @throws {TypeError} where `whyNotUnlockable` has a reason
  */
 export async function unlockOpensshKey(key: OpensshKey, passphrase: Buffer): Promise<string | undefined> {
-  const cipher = CIPHERS[key.cipher];
-  if (cipher === undefined || key.kdf !== 'bcrypt') throw new TypeError('the cipher is not known');
+  const reason = whyNotUnlockable(key);
+  if (reason !== undefined) throw new TypeError(reason);
+  const cipher = CIPHERS[key.cipher] as Cipher;
   const options = new WireReader(key.kdfOptions);
   const salt = options.string();
   const derived = await deriveKey(passphrase, salt, options.uint32(), cipher.key + cipher.iv);

@@ -29,6 +29,21 @@ describe('the greeting guard', () => {
     assert.deepEqual(preauth(GREETING), { greeting: GREETING, rest: '', noise: '' });
   });
 
+  it('waits for a greeting that begins in time, and for nothing else', () => {
+    const noise = `${'x'.repeat(GREETING_NOISE_MAX - 4)}\n`;
+    for (const start of ['* PREA', '* PREAUTH hello', '* O', '* BYE ']) {
+      assert.equal(judge(noise + start).kind, 'more', start);
+    }
+    assert.equal(judge(`${noise}* EXISTS`).kind, 'noise');
+    assert.equal(judge(`* PREAUTH ${'x'.repeat(GREETING_NOISE_MAX)}`).kind, 'noise');
+  });
+
+  it('takes no greeting behind more noise than is allowed', () => {
+    const verdict = judge(`${'x'.repeat(GREETING_NOISE_MAX)}\n${GREETING}`);
+    assert.equal(verdict.kind, 'noise');
+    assert.equal('noise' in verdict && verdict.noise.length, GREETING_NOISE_MAX);
+  });
+
   it('keeps noise out', () => {
     const noise = 'Welcome to work\r\n\n* hello this is motd\r\n* ok, bye now\n';
     assert.deepEqual(preauth(noise + GREETING), { greeting: GREETING, rest: '', noise });

@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { Failure } from '../../src/errors.ts';
 import { answerCommand, imapText, refusalText, refuse } from '../../src/imap/refusal.ts';
-import { REFUSAL_TEXT_MAX } from '../../src/limits.ts';
+import { COMMAND_LINE_MAX, REFUSAL_TEXT_MAX } from '../../src/limits.ts';
 import { caseCount } from '../helpers/cases.ts';
 
 const TEXT = 'pine-rsh: work: no route; check the network';
@@ -43,6 +43,13 @@ describe('the refusal', () => {
 
   it('answers a client that speaks no IMAP with BYE', async () => {
     assert.match(await converse(['* hello\r\n']), /\r\n\* BYE /);
+  });
+
+  it('listens to no endless line', async () => {
+    const client = new PassThrough();
+    client.write('a '.padEnd(COMMAND_LINE_MAX + 1, 'x'));
+    await refuse(TEXT, { input: client, output: new PassThrough() }, 0);
+    assert.ok(client.destroyed);
   });
 
   it('takes lines cut anywhere', async () => {

@@ -1,6 +1,7 @@
 /** What a key file is taken for, whatever its type and format; that a passphrase opens it, and only the right one. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { generateKeyPairSync } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
@@ -150,6 +151,14 @@ describe('A key file', { skip: requirePrograms('ssh-keygen', 'openssl') }, () =>
       assert.match(hint, /ssh-agent|TRANSPORT=openssh/);
     });
   }
+
+  it('of a type that SSH does not have cannot be used', () => {
+    const { privateKey } = generateKeyPairSync('ed448');
+    const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
+    const { code, message } = failureOf(() => parseKeyFile('/k', Buffer.from(pem)));
+    assert.equal(code, 'identity-unsupported');
+    assert.match(message, /ed448/);
+  });
 
   it('that is missing, or that others can read, is refused by name', () => {
     const missing = join(dir, 'none');
