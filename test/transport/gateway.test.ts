@@ -1,0 +1,97 @@
+/** PROXY_JUMP -> the hosts on the way, with what each of them has of its own. */
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import type { Alias } from '../../src/alias/alias.ts';
+import { lookupAlias } from '../../src/alias/lookup.ts';
+import { Failure } from '../../src/errors.ts';
+import { Log } from '../../src/log.ts';
+import { readSettings } from '../../src/settings.ts';
+import { openGateways, resolveGateways } from '../../src/transport/gateway.ts';
+import { type AliasKeys, openTempHome, type TempHome } from '../helpers/temp-home.ts';
+
+function openHome(t: TestContext, aliases: Readonly<Record<string, AliasKeys>>) {
+  const home: TempHome = openTempHome(t);
+  for (const [name, keys] of Object.entries(aliases)) home.writeAlias(name, { SSH_CONFIG: 'no', ...keys });
+  const settings = readSettings(home.env);
+  const context = {
+    settings,
+    log: new Log(home.stateDir, 0),
+    family: 0,
+    signal: AbortSignal.timeout(30_000),
+  } as const;
+  const found = lookupAlias(settings, { host: 'work', user: undefined, port: undefined, options: new Map() });
+  assert.ok(found.kind === 'managed');
+  const { alias } = found;
+  return { alias, context, settings, resolve: () => resolveGateways(alias, context) };
+}
+
+const placeOf = ({ user, hostname, port }: Alias): string => `${user}@${hostname}:${port}`;
+
+test('a gateway that is no alias has what is written, and the keys and files of the alias', async (t) => {
+  const { resolve, settings } = openHome(t, {
+    work: {
+      HOSTNAME: 'mail.example.org',
+      IDENTITY_FILE: '/k/id',
+      KNOWN_HOSTS: '/k/known_hosts',
+      HOST_KEY_ALIAS: 'mail-key',
+      PROXY_JUMP: 'gate.example.org,pat@gate2.example.org:2222',
+    },
+  });
+  const way = await resolve();
+  assert.deepEqual(way.map(placeOf), [
+    `${settings.loginName}@gate.example.org:22`,
+    'pat@gate2.example.org:2222',
+  ]);
+  for (const gateway of way) {
+    assert.deepEqual([gateway.identityFiles, gateway.knownHosts], [['/k/id'], ['/k/known_hosts']]);
+    assert.deepEqual([gateway.hostKeyAlias, gateway.proxyJump], [undefined, []]);
+  }
+  assert.deepEqual(
+    way.map(({ given }) => [given.has('USER'), given.has('PORT'), given.has('HOSTNAME')]),
+    [
+      [false, false, false],
+      [true, true, false],
+    ],
+  );
+  const [open] = await openHome(t, { work: { PROXY_JUMP: 'gate.example.org' } }).resolve();
+  assert.equal(open?.identityFiles, undefined);
+});
+
+test('a gateway that is an alias has its own, and its own way before it', async (t) => {
+  const { resolve } = openHome(t, {
+    work: { HOSTNAME: 'mail.example.org', IDENTITY_FILE: '/k/id', PROXY_JUMP: 'gate' },
+    gate: { HOSTNAME: 'gate.example.org', USER: 'guest', PORT: 2200, PROXY_JUMP: 'x@outer.example.org' },
+  });
+  const way = await resolve();
+  assert.deepEqual(way.map(placeOf), ['x@outer.example.org:22', 'guest@gate.example.org:2200']);
+  assert.deepEqual(
+    way.map(({ identityFiles }) => identityFiles),
+    [undefined, undefined],
+  );
+});
+
+test('a way that leads back to itself is refused', async (t) => {
+  const { resolve } = openHome(t, {
+    work: { HOSTNAME: 'mail.example.org', PROXY_JUMP: 'gate' },
+    gate: { HOSTNAME: 'gate.example.org', PROXY_JUMP: 'work' },
+  });
+  await assert.rejects(resolve(), { code: 'gateway-loop' });
+});
+
+test('what fails on the way names the gateway, unless it does so already', async (t) => {
+  const { resolve, context } = openHome(t, { work: { PROXY_JUMP: 'pat@gate.example.org' } });
+  const way = await resolve();
+  const openWith = (failure: Error) => openGateways(way, context, () => Promise.reject(failure));
+  const named = new Failure('tcp-refused', { address: 'gateway gate.example.org:22' });
+  await assert.rejects(openWith(named), named);
+  const bug = new TypeError('x is not a function');
+  await assert.rejects(openWith(bug), bug);
+  const unnamed = new Failure('identity-missing', { file: '/k/id' });
+  await assert.rejects(openWith(unnamed), (thrown) => {
+    assert.ok(thrown instanceof Failure);
+    assert.equal(thrown.code, 'gateway-failed');
+    assert.match(thrown.message, /pat@gate\.example\.org:22.*\/k\/id/);
+    assert.equal(thrown.cause, unnamed);
+    return true;
+  });
+});
