@@ -152,6 +152,11 @@ describe('the syntax of an alias file', () => {
       hint: 'save the file as UTF-8',
       without: SECRET,
     });
+    const last = Buffer.from(`A=1\nB=${SECRET} m\xf6we`, 'latin1');
+    expectFailure(() => decodeDotenv(last, FILE), {
+      code: 'alias-syntax',
+      message: new RegExp(`^${FILE}:2: `),
+    });
     assert.equal(decodeDotenv(Buffer.from('A=möwe'), FILE), 'A=möwe');
     const utf16 = Buffer.from('\ufeffA=1\n', 'utf16le');
     expectFailure(() => parseDotenv(decodeDotenv(utf16, FILE), FILE), { code: 'alias-syntax' });

@@ -61,6 +61,14 @@ describe('looking up an alias', () => {
     assert.deepEqual([alias.name, alias.hostname, alias.user], ['pat@work', 'work', 'pat']);
   });
 
+  it('prefers the file for that user in any case of its name, too', (t) => {
+    const config = openTempConfig(t);
+    config.alias('Work', 'PORT=1\n');
+    config.alias('pat@WORK', 'PORT=2\n');
+    assert.equal(config.find('work').port, 1);
+    assert.equal(config.find('work', { user: 'pat' }).port, 2);
+  });
+
   it('has no alias for other users in a file for one', (t) => {
     const config = openTempConfig(t);
     config.alias('pat@work', 'ALIASES=mail.example.org\n');
@@ -107,6 +115,14 @@ describe('looking up by ALIASES', () => {
     assert.equal(config.find('mail.example.org').name, 'work');
     assert.equal(config.find('MAIL.example.org').hostname, 'work', 'the name of the alias');
     assert.equal(config.find('news.example.org').name, 'any');
+  });
+
+  it('finds exact names before globs, whichever file comes first', (t) => {
+    const config = openTempConfig(t);
+    config.alias('a', 'ALIASES=mail.example.org\nPORT=1\n');
+    config.alias('b', 'ALIASES=*.example.org\nPORT=2\n');
+    config.alias('c', 'ALIASES=*\nPORT=3\n');
+    assert.equal(config.find('mail.example.org').port, 1);
   });
 
   it('connects to the host as given after a glob match', (t) => {

@@ -22,6 +22,7 @@ import {
   readPrivateFile,
   readTrustedFile,
 } from '../../src/alias/trusted-file.ts';
+import { explainSystemError, statLink } from '../../src/alias/trusted-path.ts';
 import { errnoOf } from '../../src/errors.ts';
 import { requirePrograms } from '../helpers/requirements.ts';
 import { makeTempDir } from '../helpers/temp-dir.ts';
@@ -356,6 +357,36 @@ describe('a folder', () => {
     forgetFolders();
     expectFailure(() => findTrustedFolder(join(home, '.config', 'pine-rsh'), UID), {
       code: 'file-untrusted',
+    });
+  });
+});
+
+describe('what the system says about a file', () => {
+  const explain = (code: string) =>
+    explainSystemError(Object.assign(new Error(code), { code }), "/a b/it's", 'u+r');
+
+  it('is a reason and what to do', () => {
+    for (const code of ['EACCES', 'EPERM']) {
+      const { message, hint } = explain(code);
+      assert.match(message, /permission denied/);
+      assert.match(hint, /chmod u\+r '\/a b\/it'\\''s'$/);
+    }
+    assert.match(explain('EIO').message, /cannot be read \(EIO\)/);
+    assert.equal(explain('EMFILE').code, 'out-of-resources');
+    assert.equal(explainSystemError(new TypeError('a bug'), '/f', 'u+r').code, 'internal');
+  });
+
+  it('is nothing where a folder is a file, and a reason where a folder keeps us out', (t) => {
+    const dir = makeTempDir(t, 'trusted');
+    writeFileSync(join(dir, 'file'), '');
+    assert.equal(statLink(join(dir, 'file', 'below')), undefined);
+    assert.equal(statLink(join(dir, 'none')), undefined);
+    const closed = join(dir, 'closed');
+    mkdirSync(closed, { mode: 0o000 });
+    chmodSync(dir, 0o755);
+    expectFailure(() => asOrdinaryUser(() => statLink(join(closed, 'below'))), {
+      code: 'file-unreadable',
+      hint: /chmod u\+rx .*closed$/,
     });
   });
 });
