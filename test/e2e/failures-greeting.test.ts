@@ -6,10 +6,12 @@ import assert from 'node:assert/strict';
 import { appendFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { openSharing } from '../broker/sharing.ts';
 import { openBlackHole, openRelay, writeKnownHosts } from '../helpers/faulty-host.ts';
 import { findFreePort } from '../helpers/free-port.ts';
 import { type MailHost, openMailHost } from '../helpers/mail-host.ts';
 import { assertLog, openPineCaller, type PineCaller, readRefusal } from '../helpers/pine-caller.ts';
+import { signalProcess } from '../helpers/processes.ts';
 import { requirePrograms } from '../helpers/requirements.ts';
 import type { AliasKeys } from '../helpers/temp-home.ts';
 import { TRIALS, type Trial, waitForNoSession } from '../helpers/trials.ts';
@@ -221,7 +223,34 @@ async function runTrial(t: TestContext, trial: Trial): Promise<void> {
     await waitForNoSession(home);
   });
 
-  const all: Promise<void>[] = [silent];
+  const orphaned = t.test(
+    'A silent imapd is given no more time by a broker that is killed',
+    async (scope) => {
+      const sharing = await openSharing(scope, trial.build, {
+        alias: (host) => ({ IMAPD: host.writeProgram('silent', 'exec sleep 300'), WARM: 0 }),
+      });
+      const imapds = () => sharing.host.remoteProcesses().filter(({ command }) => command === 'sleep 300');
+      const child = sharing.start();
+      await waitUntil('the imapd starts', () => imapds().length > 0);
+      const [first] = imapds();
+      const [broker] = sharing.brokerProcesses();
+      assert.ok(broker !== undefined);
+      signalProcess(broker.pid, 'SIGKILL');
+      await waitUntil('another imapd starts', () => imapds().some(({ pid }) => pid !== first?.pid));
+      assert.match(
+        await readRefusal(child, { timeout: OPEN_DEADLINE_MS + 10_000 }),
+        /no greeting from imapd on .* within 50 s/,
+      );
+      const answered = child.chunks[1]?.at ?? 0;
+      assert.ok(answered < OPEN_DEADLINE_MS + PROMPT_MS, `${answered} ms`);
+      assertEarlyByte(child);
+      // The server lets the first one run: nobody told it to end.
+      await waitUntil('the other imapd ends', () => imapds().every(({ pid }) => pid === first?.pid));
+      for (const { pid } of imapds()) signalProcess(pid, 'SIGKILL');
+    },
+  );
+
+  const all: Promise<void>[] = [silent, orphaned];
   for (const { title, script, client = `${READY}\r\n`, logged } of OPENS) {
     all.push(
       t.test(`Opens: ${title}`, async (scope) => {

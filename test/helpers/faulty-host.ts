@@ -188,10 +188,15 @@ export function writeKnownHosts(server: RealSshd, port: number): string {
 
 /** Kills the server's ends of all connections, not what runs in the sessions. */
 export function killConnections(server: RealSshd): void {
+  signalConnections(server, 'SIGKILL');
+}
+
+/** Signals the server's ends of all connections, not what runs in the sessions. */
+export function signalConnections(server: RealSshd, signal: NodeJS.Signals): void {
   const connections = server.sessionPids();
   const below = new Set(connections.flatMap((pid) => descendantsOf(pid)));
   const daemons = listProcesses().filter(
     ({ pid, command }) => below.has(pid) && /^sshd(-session)?:/.test(command),
   );
-  for (const pid of [...connections, ...daemons.map((each) => each.pid)]) signalProcess(pid, 'SIGKILL');
+  for (const pid of [...connections, ...daemons.map((each) => each.pid)]) signalProcess(pid, signal);
 }

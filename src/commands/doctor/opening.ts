@@ -3,8 +3,10 @@
  * explains; this decides.
  */
 import type { Alias } from '../../alias/alias.ts';
+import { listBrokers } from '../../broker/status.ts';
 import { Failure } from '../../errors.ts';
 import { OPEN_DEADLINE_MS } from '../../limits.ts';
+import { openRuntimeDir } from '../../runtime-dir.ts';
 import type { Settings } from '../../settings.ts';
 import { awaitWarmImapd } from '../await-warm.ts';
 import { openPineProcess, type PineProcess } from '../pine-process.ts';
@@ -35,6 +37,9 @@ export async function examineOpening(
     const second = await open(host, alias, context);
     await second.logout();
     const ms = Math.round(second.openedAfter);
+    const brokers = await listBrokers(context.settings);
+    if (!brokers.some((broker) => broker.alias === alias.name))
+      return [cold, explainUnshared(context.settings)];
     return [cold, passed('warm', 'the next folder opened over the shared connection', ms)];
   } catch (thrown) {
     const { message } = thrown as Error;
@@ -42,6 +47,14 @@ export async function examineOpening(
   } finally {
     first.kill();
   }
+}
+
+function explainUnshared(settings: Settings): Finding {
+  const [text, hint] =
+    openRuntimeDir(settings) === undefined
+      ? [`nothing private can be made in ${settings.runtimeDirs.join(' or ')}`, 'set PINE_RSH_RUNTIME_DIR']
+      : ['no shared connection stays', 'pine-rshctl log shows more'];
+  return warned('warm', `${text}: each folder logs in anew`, hint);
 }
 
 async function open(
