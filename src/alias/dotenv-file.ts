@@ -69,25 +69,40 @@ export function parseDotenv(text: string, file: string): DotenvEntry[] {
     const twin = explainText(mended);
     if (twin !== undefined) throw syntaxError(file, twin.line, twin.problem, twin.remedy);
   }
-  const scan: Scan = { text: mended, file, at: 0, line: 1 };
+  const entries = plain ? splitPlainText(mended) : scanText(mended, file);
   const lines = new Map<string, number>();
-  const entries: DotenvEntry[] = [];
-  while (scan.at < mended.length) {
-    const entry = readLine(scan);
-    if (entry === undefined) continue;
-    const first = lines.get(entry.key);
+  for (const { key, line } of entries) {
+    const first = lines.get(key);
     if (first !== undefined) {
-      throw syntaxError(
-        file,
-        entry.line,
-        `${entry.key} is given twice`,
-        `remove it here or on line ${first}`,
-      );
+      throw syntaxError(file, line, `${key} is given twice`, `remove it here or on line ${first}`);
     }
-    lines.set(entry.key, entry.line);
-    entries.push(entry);
+    lines.set(key, line);
   }
   return plain ? entries : agreeWithDotenv(mended, entries, file);
+}
+
+/** By the runtime's own functions: where a name from ALIASES is looked for, all files of a folder are read. */
+function splitPlainText(text: string): DotenvEntry[] {
+  const entries: DotenvEntry[] = [];
+  let line = 0;
+  for (const row of text.split('\n')) {
+    line += 1;
+    const equals = row.indexOf('=');
+    // A comment may hold one, behind its #.
+    if (equals === -1 || row.trimStart().startsWith('#')) continue;
+    entries.push({ key: row.slice(0, equals), value: row.slice(equals + 1), line });
+  }
+  return entries;
+}
+
+function scanText(text: string, file: string): DotenvEntry[] {
+  const scan: Scan = { text, file, at: 0, line: 1 };
+  const entries: DotenvEntry[] = [];
+  while (scan.at < text.length) {
+    const entry = readLine(scan);
+    if (entry !== undefined) entries.push(entry);
+  }
+  return entries;
 }
 
 /** dotenv has the last word on values; where it sees other keys or values than the scan did, nobody is believed. */
