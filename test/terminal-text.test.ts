@@ -92,6 +92,7 @@ test('wide and combining characters count as a terminal counts them', () => {
   assert.equal(displayWidth('e\u0301'), 1);
   assert.equal(displayWidth('😀'), 2);
   assert.equal(clipText('世界世界', 4), '世~');
+  assert.equal(clipText('abc', 0), '');
 });
 
 test('text breaks at blanks, lists after commas, paths after slashes, other long words where the line ends', () => {
@@ -100,4 +101,6 @@ test('text breaks at blanks, lists after commas, paths after slashes, other long
   assert.deepEqual(wrapText('/a/b,/c/d', 7), ['/a/b,', '/c/d']);
   assert.deepEqual(wrapText('abcdefgh', 3), ['abc', 'def', 'gh']);
   assert.deepEqual(wrapText('', 10), ['']);
+  // A character that is wider than a line stands alone.
+  assert.deepEqual(wrapText('世界', 1), ['世', '界']);
 });

@@ -107,6 +107,7 @@ for (const [words, problem] of [
   [['forward', 'work'], 'forward needs <alias> <forward..>'],
   [['stop'], 'stop needs <alias> or --all'],
   [['log', '-n', 'many'], '--lines is a whole number'],
+  [['log', '-n'], 'not enough arguments following: n'],
   [['log', '-n', '-3'], '--lines is a whole number'],
 ] as const) {
   test(`a usage error: ${JSON.stringify(words)}`, async (t) => {

@@ -140,6 +140,7 @@ test('places, names and alias files', () => {
     assert.ok('wrong' in parsePlace(wrong), wrong);
   assert.equal(proposeName('gate.example.org'), 'gate');
   assert.equal(proposeName('127.0.0.1'), 'gateway');
+  assert.equal(proposeName('\u00fc.example.org'), 'gateway');
   for (const wrong of ['', 'Work', 'a b', '-a', '../a', 'a@b', '.a'])
     assert.ok(whyNoAliasName(wrong) !== undefined, wrong);
   assert.equal(

@@ -9,9 +9,10 @@ import { chooseKey } from '../../src/commands/setup/choose-key.ts';
 import type { VisitedHost } from '../../src/commands/setup/host-plan.ts';
 import type { InstallPlan } from '../../src/commands/setup/install.ts';
 import { answerFromFile, rememberAnswers } from '../../src/commands/setup/password.ts';
+import { chooseName, visitAll } from '../../src/commands/setup/places.ts';
 import { openStaging } from '../../src/commands/setup/staging.ts';
 import { FileChanges } from '../../src/commands/setup/write.ts';
-import type { SetupOptions, SetupRun } from '../../src/commands/setup.ts';
+import { runSetup, type SetupOptions, type SetupRun } from '../../src/commands/setup.ts';
 import { Failure } from '../../src/errors.ts';
 import { readSettings } from '../../src/settings.ts';
 import type { PromptRequest } from '../../src/transport/prompt.ts';
@@ -334,4 +335,47 @@ test('which key opens a host is asked where there is a choice', { skip: NEEDS_KE
   const chosen = await choose({ files: true, typed: ['none', 'OTHER'] });
   assert.deepEqual(chosen.slice(0, 2), ['other', false]);
   assert.match(chosen[2], /keys that are there: .*id_ed25519\n.*\nnew, or the path of a private key\n/s);
+});
+
+test('an alias that is there is replaced only with a yes', async (t) => {
+  const { home, run, asked } = openRun(t, ['Work!', 'work', 'yes', 'work', '']);
+  const file = home.writeAlias('work', { USER: 'pat' });
+  assert.equal(await chooseName(run), 'work');
+  assert.match(asked.join(''), /it \[no\]\? $/);
+  await assert.rejects(chooseName(run), { code: 'alias-exists' });
+  const replacing = { ...run, options: { ...run.options, alias: 'work', replace: true } };
+  assert.equal(await chooseName(replacing), 'work');
+  assert.ok(existsSync(file));
+});
+
+test('gateways are aliases that are there, or places whose name is free', async (t) => {
+  const { home, run, asked } = openRun(t, [undefined]);
+  home.writeAlias('gate', { USER: 'pat', SSH_CONFIG: 'no' });
+  const visit = (jump: string) => visitAll('work', { ...run, options: { ...run.options, jump } }, []);
+  await assert.rejects(visit('a b'), { code: 'usage', message: /--jump is aliases or/ });
+  await assert.rejects(visit('pat@work.example.org'), {
+    code: 'usage',
+    message: /there is an alias work already/,
+  });
+  await assert.rejects(visit('pat@gate.example.org'), {
+    code: 'usage',
+    message: /there is an alias gate already/,
+  });
+  // The alias is taken as it is; the next question is where the mail is.
+  await assert.rejects(visit('Gate'), Declined);
+  assert.deepEqual(asked, ['USER@HOST? ']);
+});
+
+test('setup that is not gone on with changes nothing and leaves nothing', async (t) => {
+  const { home, run, output, asked } = openRun(t, ['work', undefined]);
+  const before = readdirSync(home.runtimeDir);
+  const setUp = (given: Partial<SetupOptions>) =>
+    runSetup(run.settings, { ...NOTHING_GIVEN, ...given }, output, run.ask);
+  await assert.rejects(setUp({ programPath: '/opt/a b/pine-rsh' }), { code: 'program-path-unusable' });
+  await assert.rejects(setUp({ key: join(home.dir, 'none') }), Failure);
+  assert.deepEqual(asked, []);
+  assert.equal(await setUp({}), 1);
+  assert.match(output.text(), /nothing was changed\n$/);
+  assert.deepEqual(readdirSync(home.runtimeDir), before);
+  assert.deepEqual(readdirSync(join(home.configDir, 'hosts')), []);
 });

@@ -52,6 +52,29 @@ test('A head that is cut anywhere is none', () => {
   }
 });
 
+test('A head whose note or envelope is something else is none', () => {
+  const head = (note: string, envelope: string): Buffer =>
+    Buffer.from(`${formatFirstLine(0)}${note.padEnd(formatNote('').length - 1)}\n${envelope}\n`);
+  const good = JSON.stringify(ENVELOPE);
+  assert.deepEqual(parseHead(head('"x"', good))?.envelope, ENVELOPE);
+  assert.equal(parseHead(head('1', good)), undefined);
+  for (const wrong of [
+    null,
+    'text',
+    { ...ENVELOPE, host: 1 },
+    { ...ENVELOPE, user: null },
+    { ...ENVELOPE, port: 0 },
+    { ...ENVELOPE, family: 5 },
+    { ...ENVELOPE, overrides: 'x' },
+    { ...ENVELOPE, overrides: null },
+    { ...ENVELOPE, overrides: { A: 1 } },
+    { ...ENVELOPE, args: [1] },
+    { ...ENVELOPE, args: 'x' },
+    { ...ENVELOPE, written: null },
+  ])
+    assert.equal(parseHead(head('"x"', JSON.stringify(wrong))), undefined, JSON.stringify(wrong));
+});
+
 test('The names of files say all that decides, and other files are left alone', (t) => {
   const stateDir = makeTempDir(t, 'queue');
   const folder = new QueueFolder({ stateDir, uid: process.getuid?.() ?? 0 });
