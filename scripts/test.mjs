@@ -3,9 +3,9 @@
  * Under CI=true a skipped test is a failure: there everything that a test needs is installed.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { ensureReady, ROOT } from './setup.mjs';
 
 function findTests(folder) {
@@ -20,6 +20,11 @@ await ensureReady();
 const named = process.argv.slice(2).filter((word) => !word.startsWith('-'));
 const options = process.argv.slice(2).filter((word) => word.startsWith('-'));
 const files = named.length > 0 ? named : findTests(join(ROOT, 'test')).sort();
+const missing = files.filter((file) => !existsSync(resolve(ROOT, file)));
+if (missing.length > 0) {
+  console.error(`test: no such file: ${missing.join(', ')}`);
+  process.exit(1);
+}
 const scratch = mkdtempSync(join(tmpdir(), 'pine-rsh-test-'));
 const summary = join(scratch, 'summary.tap');
 const run = spawnSync(

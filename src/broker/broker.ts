@@ -125,8 +125,12 @@ class Broker implements SessionHost, RunningBroker {
       };
     }
     this.#usedForMail = true;
-    this.#bursts.opened(performance.now(), this.#warm.count >= this.#wantedWarm());
-    const ready = request.command === undefined ? await this.#takeWarm() : undefined;
+    let ready: ReadySession | undefined;
+    // An imapd that the caller names himself is never kept ready.
+    if (request.command === undefined) {
+      this.#bursts.opened(performance.now(), this.#warm.count >= this.#wantedWarm());
+      ready = await this.#takeWarm();
+    }
     const session = ready ?? (await this.#startImapd('mail', request.command, signal));
     session.setStderr(onStderr);
     this.#warm.refill();
