@@ -129,6 +129,8 @@ const CASES: Readonly<Record<AliasKeyName, KeyCases>> = {
       FINGERPRINT.slice('SHA256:'.length),
       'MD5:b1:94:6a:c9:24:92:d2:34:7c:62:35:b4:d2:61:11:84',
       `256 ${FINGERPRINT} pat (ED25519)`,
+      `256 ${FINGERPRINT}`,
+      FINGERPRINT.replace(':', ':A'),
       'SHA256:',
     ],
   },
@@ -142,6 +144,7 @@ const CASES: Readonly<Record<AliasKeyName, KeyCases>> = {
       ],
       '[2001:db8::1]:22': [{ host: '2001:db8::1', user: undefined, port: 22 }],
       'pat@[::1]': [{ host: '::1', user: 'pat', port: undefined }],
+      '2001:db8::1:2': [{ host: '2001:db8::1:2', user: undefined, port: undefined }],
       'pat@::1': [{ host: '::1', user: 'pat', port: undefined }],
       'ssh://pat@gate:22/': [{ host: 'gate', user: 'pat', port: 22 }],
       'pat@example.org@gate': [{ host: 'gate', user: 'pat@example.org', port: undefined }],
@@ -158,6 +161,12 @@ const CASES: Readonly<Record<AliasKeyName, KeyCases>> = {
       '[]:22',
       'a;b',
       'http://gate',
+      'ssh://a/b',
+      'x[::1]:22',
+      '[::1]:22x',
+      '[::1]x',
+      '::1[x]',
+      'gate:22x',
       '-l@gate',
       'a,',
     ],
@@ -170,7 +179,10 @@ const CASES: Readonly<Record<AliasKeyName, KeyCases>> = {
     good: { 12: 12, '90s': 90, '1m30s': 90, '10M': 600, 1: 1 },
     bad: ['0', '11m', '-1', '1.5', '10 s', 's', '5x', 'never', '9999999999', `${'1'.repeat(5_000)}x`],
   },
-  SERVER_ALIVE_INTERVAL: { good: { 0: 0, '15s': 15, '1h': 3600 }, bad: ['2h', '-1', ' '] },
+  SERVER_ALIVE_INTERVAL: {
+    good: { 0: 0, '15s': 15, '1h': 3600 },
+    bad: ['2h', '-1', ' ', '', 's', '1hh', '1h-'],
+  },
   SERVER_ALIVE_COUNT_MAX: { good: { 1: 1, 3: 3, 100: 100 }, bad: ['0', '101', '3s'] },
   IMAPD: {
     good: { auto: 'auto', '/usr/lib/dovecot/imap -c "x y"': '/usr/lib/dovecot/imap -c "x y"' },
@@ -209,11 +221,41 @@ for (const name of ALIAS_KEY_NAMES) {
       it(`may not be ${text.slice(0, 80)}`, () => {
         const parsed = key.parse(text, HOME);
         assert.ok(!('value' in parsed), `it is ${JSON.stringify(parsed)}`);
+        assert.notDeepEqual(parsed, {});
         for (const reason of Object.values(parsed)) assert.match(reason, /^\S.*(?:[^.]|=\.\.\.)$/);
       });
     }
   });
 }
+
+describe('the reason why a value does not fit', () => {
+  for (const [name, text, reason] of [
+    ['HOSTNAME', 'pat@mail', 'holds a user too'],
+    ['HOSTNAME', 'mail:22', 'holds a port too'],
+    ['HOSTNAME', '[::1]:22', 'holds a port too'],
+    ['HOSTNAME', '[::1]', 'a host name or an address'],
+    ['HOSTNAME', 'a;b:22x', 'a host name or an address'],
+    ['HOSTNAME', '[::1]:22x', 'a host name or an address'],
+    ['HOSTNAME', '[a:b:22', 'a host name or an address'],
+    ['USER', 'a b', 'a login name'],
+    ['ALIASES', 'a b', 'host names and globs'],
+    ['ALIASES', 'a,', 'has an empty item'],
+    ['PROXY_JUMP', 'gate:x', 'alias names or user@host:port'],
+    ['CIPHERS', 'a b', 'algorithm names'],
+    ['COMPRESSION', '1', 'yes or no'],
+    ['TRANSPORT', 'ssh', 'ssh2 or openssh'],
+    ['WARM', '9', 'a number from 0 to 8'],
+    ['PERSIST', '8d', 'from 0 to 1w'],
+    ['IDENTITY_FILE', '~lee/key', "names another user's home"],
+    ['IDENTITY_FILE', 'key~', 'is a relative path'],
+    ['PROXY_COMMAND', 'nc %n', 'has an unknown % sequence'],
+    ['HOST_KEY_FINGERPRINT', 'SHA256:', 'SHA256: and 43 characters'],
+  ] as const) {
+    it(`of ${name} ${text} is named`, () => {
+      assert.ok(JSON.stringify(readKey(name).parse(text, HOME)).includes(reason));
+    });
+  }
+});
 
 describe('the table of keys', () => {
   it('says of each key what it does and what holds without it', () => {
