@@ -68,6 +68,11 @@ const CASES: readonly Case[] = [
   { title: 'a wrong key in the second file', files: ['', `${HOST} ${O}\n`], verdict: 'changed b:1' },
 
   { title: 'a host in capitals in the file', files: [`MAIL.Example.ORG ${K}\n`], verdict: 'match a:1' },
+  {
+    title: 'a wrong key, in capitals in the file',
+    files: [`MAIL.Example.ORG ${O}\n`],
+    verdict: 'changed a:1',
+  },
   { title: 'a host in capitals', files: [`${HOST} ${K}\n`], host: 'Mail.EXAMPLE.org', verdict: 'match a:1' },
   { title: 'the host among others', files: [`news,${HOST},192.0.2.1 ${K}\n`], verdict: 'match a:1' },
   { title: 'empty names in the list', files: [`,,${HOST},, ${K}\n`], verdict: 'match a:1' },
@@ -261,6 +266,18 @@ const CASES: readonly Case[] = [
 ];
 
 describe('the verdict on a host key', () => {
+  it('takes the name of an RSA signature for the type of an RSA key, and of no other', () => {
+    for (const word of ['ssh-rsa', 'rsa-sha2-256', 'rsa-sha2-512']) {
+      const files = [RSA, KEY].map((key) =>
+        parseKnownHosts(`${HOST} ${word} ${key.toString('base64')}`, 'a'),
+      );
+      assert.equal(judgeHostKey(files, [HOST], RSA).kind, 'match', word);
+      assert.equal(judgeHostKey(files, [HOST], KEY).kind, 'other-type', word);
+    }
+    const file = parseKnownHosts(`${HOST} rsa-sha2-1 ${RSA.toString('base64')}`, 'a');
+    assert.equal(judgeHostKey([file], [HOST], RSA).kind, 'unknown');
+  });
+
   for (const { title, files, host = HOST, port = 22, alias, verdict } of CASES) {
     it(`${verdict.split(' ')[0]}: ${title}`, () => {
       const parsed = files.map((text, index) =>
@@ -306,6 +323,10 @@ describe('what is known of a host', () => {
     ]);
   });
 
+  it('has the types of its hidden entries behind those of the others', () => {
+    assert.deepEqual(types(`${hashedName(HOST)} ${R}\nMAIL.example.org ${K}\n`), ['ssh-ed25519', 'ssh-rsa']);
+  });
+
   it('leaves out revoked keys, authorities and garbage', () => {
     assert.deepEqual(
       types(`@revoked * ${R}\n${HOST} ${R}\n@cert-authority * ${E}\n${HOST} ssh-ed25519 AAAA\n`),
@@ -343,6 +364,9 @@ describe('lines that say nothing', () => {
       `${HOST} ssh-ed25519 AAAA`,
       `${HOST} ${R.slice(0, -12)}`,
       `${HOST} ${K}`,
+      '#garbage',
+      `@cert-authority * ${K}`,
+      `${hashedName(HOST)}x ${K}`,
     ].join('\n');
     assert.deepEqual(
       listSkippedLines(parseKnownHosts(text, 'a')).map(({ line, why }) => `${line} ${why}`),
@@ -355,6 +379,7 @@ describe('lines that say nothing', () => {
         '11 the key is not in base64',
         '12 the key is not of the type before it',
         '13 the key is cut or damaged',
+        '17 malformed hashed name',
       ],
     );
   });
@@ -411,6 +436,8 @@ describe('a line to be added', () => {
   it('must hold a key', () => {
     assert.throws(() => formatKnownHostsLine('mail', Buffer.from('x')), TypeError);
     assert.throws(() => formatKnownHostsLine('mail', encodeFields('ssh rsa\n')), TypeError);
+    assert.throws(() => formatKnownHostsLine('mail', encodeFields('\nssh-rsa')), TypeError);
+    assert.throws(() => formatKnownHostsLine('mail', KEY.subarray(0, 8)), TypeError);
   });
 
   it('begins on a line of its own', () => {
