@@ -50,6 +50,26 @@ describe('the syntax of an alias file', () => {
     assert.deepEqual(readValues('export export=1'), { export: '1' });
   });
 
+  it('takes ASCII letters, digits, _, . and - in a key, and no other character', () => {
+    for (let code = 33; code < 128; code += 1) {
+      const key = `K${String.fromCharCode(code)}y`;
+      const text = `${key}='v'`;
+      if (/^[\w.-]+$/.test(key)) assert.deepEqual(readValues(text), { [key]: 'v' });
+      else if (key !== 'K=y') assert.equal(tryParse(text), undefined, key);
+    }
+  });
+
+  it('takes no word but `export` before a key', () => {
+    for (const word of ['expert', 'exports', 'Export', 'set']) {
+      assert.equal(tryParse(`${word} KEY=v`), undefined, word);
+    }
+    assert.deepEqual(readValues('exports=v'), { exports: 'v' });
+  });
+
+  it('takes the character that stands for what is not UTF-8, where it is meant', () => {
+    assert.equal(decodeDotenv(Buffer.from('A=\ufffd'), FILE), 'A=\ufffd');
+  });
+
   it('knows the line of every key', () => {
     const text = '# comment\n\nA=1\n  # B=2\nC="two\nlines"\n\nD=`x` # y\nE=\nF=9';
     assert.deepEqual(readLines(text), ['A:3', 'C:5', 'D:8', 'E:9', 'F:10']);
@@ -120,6 +140,8 @@ describe('the syntax of an alias file', () => {
     ['escape in a comment', `# \x1b[2J${SECRET}`, 1, 'an invisible character (U+001B)', 'remove it'],
     ['CR without LF', `A=1\rB=${SECRET}`, 1, 'an invisible character (U+000D)', 'remove it'],
     ['a line separator', `# x\u2028A=${SECRET}`, 1, 'an invisible character (U+2028)', 'remove it'],
+    ['a paragraph separator', `# x\u2029A=${SECRET}`, 1, 'an invisible character (U+2029)', 'remove it'],
+    ['DEL', `A='\x7f${SECRET}'`, 1, 'an invisible character (U+007F)', 'remove it'],
     ['a no-break space', `A=${SECRET}\u00a0`, 1, 'an unusual blank in the value of A', 'type a plain one'],
     ['a byte order mark inside', `A=1\n\ufeffB=${SECRET}`, 2, 'no KEY=VALUE on this line', /write KEY=VALUE/],
     [
