@@ -15,7 +15,7 @@ import { giveTo } from '../helpers/login-user.ts';
 import { settleOpening } from '../helpers/pine-caller.ts';
 import { signalProcess } from '../helpers/processes.ts';
 import { programPath, requirePrograms } from '../helpers/requirements.ts';
-import type { Scope } from '../helpers/scope.ts';
+import { defer, type Scope } from '../helpers/scope.ts';
 import { waitUntil } from '../helpers/wait.ts';
 
 type Stage = 'connecting' | 'authenticating' | 'greeting' | 'session';
@@ -104,14 +104,18 @@ async function openGates(scope: Scope, build: Build, { victim, stage, expected }
   };
 }
 
-function hit(sharing: Sharing, connector: () => number, { victim, signal }: Case): void {
+function hit(scope: Scope, sharing: Sharing, connector: () => number, { victim, signal }: Case): void {
   const { host } = sharing;
   if (victim === 'server') signalConnections(host, signal);
   else if (victim === 'connector') signalProcess(connector(), signal);
   else {
     const all = victim === 'imapd' ? host.remoteProcesses() : sharing.brokerProcesses();
     assert.ok(all.length > 0);
-    for (const { pid } of all) signalProcess(pid, signal);
+    for (const { pid } of all) {
+      // A stopped imapd does not see that its session has gone.
+      if (signal === 'SIGSTOP') defer(scope, () => signalProcess(pid, 'SIGCONT'));
+      signalProcess(pid, signal);
+    }
   }
 }
 
@@ -127,7 +131,7 @@ for (const build of BUILDS) {
         const child = sharing.start();
         if (expected === 'closed') assert.equal(await settleOpening(child), undefined);
         else await waitUntil(`the ${stage}`, reached, { detail: () => sharing.home.log() });
-        hit(sharing, connector, each);
+        hit(t, sharing, connector, each);
         open();
         if (expected === 'closed') {
           child.write('a1 LOGOUT\r\n');
