@@ -16,7 +16,7 @@ import { captureConsole, Log, say, writeAll } from './log.ts';
 import { looksLikeSendmail, sendmailArguments } from './mail/sendmail-words.ts';
 import { type Descriptors, inspectDescriptors } from './pipe/descriptors.ts';
 import type { PumpResult } from './pipe/pump.ts';
-import type { ReachedSession } from './reach.ts';
+import { type ReachedSession, reach } from './reach.ts';
 import type { Settings } from './settings.ts';
 import { escapeLines } from './terminal-text.ts';
 import { USAGE, versionText } from './usage.ts';
@@ -178,7 +178,6 @@ async function openSession(
   session: SessionKind,
   { descriptors, answer, log, gone, settings }: Run,
 ): Promise<ReachedSession> {
-  const { reach } = await import('./reach.ts');
   const mail = session.kind === 'mail';
   return reach({
     alias,
