@@ -32,6 +32,12 @@ export interface Subject {
   readonly sample: () => Promise<number>;
 }
 
+/**
+ * How much more often is measured what takes milliseconds: so little is changed by whatever else the machine does at that
+ * moment that five samples tell nothing.
+ */
+export const QUICK_RUNS = 6;
+
 /** One uncounted sample of each, then `runs` of each in turns, beginning with another one each time. */
 export async function compare(subjects: readonly Subject[], runs: number): Promise<Figure[]> {
   const samples = new Map(subjects.map(({ who }) => [who, [] as number[]]));

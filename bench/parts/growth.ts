@@ -3,7 +3,7 @@ import { createHmac, randomBytes } from 'node:crypto';
 import type { TempHome } from '../../test/helpers/temp-home.ts';
 import { waitForBroker } from '../broker-watch.ts';
 import { timeMail, timeRun } from '../mail-session.ts';
-import { compare, type Measure, type Subject } from '../measure.ts';
+import { compare, type Measure, QUICK_RUNS, type Subject } from '../measure.ts';
 import { openSsh } from '../peers.ts';
 import { openHome, pineOpens, type Stage } from '../stage.ts';
 
@@ -33,7 +33,7 @@ export async function measureAliases(stage: Stage): Promise<Measure[]> {
     ['host without an alias, to exit', declines],
   ] as const) {
     const subjects = homes.map(({ who, home }) => ({ who, sample: sampleOf(home) }));
-    measures.push(await grown(stage, what, subjects));
+    measures.push(await grown(what, subjects, stage.runs * QUICK_RUNS));
   }
   return measures;
 }
@@ -52,14 +52,14 @@ export async function measureKnownHosts(stage: Stage): Promise<Measure[]> {
     return { who: `${who}, ${show(count)} lines`, sample };
   });
   return [
-    await grown(stage, 'first folder, lines of known_hosts', ours),
-    await grown(stage, 'the same with ssh', theirs),
+    await grown('first folder, lines of known_hosts', ours, stage.runs),
+    await grown('the same with ssh', theirs, stage.runs),
   ];
 }
 
 /** The first subject is the one that has grown, the last one what it is compared with. */
-async function grown(stage: Stage, what: string, subjects: readonly Subject[]): Promise<Measure> {
-  const figures = await compare(subjects, stage.runs);
+async function grown(what: string, subjects: readonly Subject[], runs: number): Promise<Measure> {
+  const figures = await compare(subjects, runs);
   return { part: 'growth', what, roundTrip: 0, unit: 'ms', figures, base: subjects.at(-1)?.who ?? '' };
 }
 

@@ -1,7 +1,7 @@
 /** Time to the greeting of one folder: the first one, one over a connection that is there, one kept warm. */
 import { countRoutes, endBroker, waitForBroker } from '../broker-watch.ts';
 import { timeMail } from '../mail-session.ts';
-import { compare, type Measure, type Subject } from '../measure.ts';
+import { compare, type Measure, QUICK_RUNS, type Subject } from '../measure.ts';
 import { MASTER, openMaster, openOtherPeers, openSsh, type Peer, SSH } from '../peers.ts';
 import { openHome, pineOpens, type Stage } from '../stage.ts';
 
@@ -60,9 +60,10 @@ export async function measureWarm(stage: Stage, roundTrip: number): Promise<Meas
     },
     timed(stage, await openMaster(stage, roundTrip)),
   ];
-  const figures = await compare(subjects, stage.runs);
+  const runs = stage.runs * QUICK_RUNS;
+  const figures = await compare(subjects, runs);
   await waitForBroker(home, 1);
-  const note = `${countRoutes(home)['warm'] ?? 0} of ${stage.runs + 1} warm`;
+  const note = `${countRoutes(home)['warm'] ?? 0} of ${runs + 1} warm`;
   return { part: 'warm', what: 'next folder', roundTrip, unit: 'ms', figures, base: MASTER, note };
 }
 

@@ -12,7 +12,7 @@ export const MIB = 1024 * 1024;
 
 export const DIRECTIONS = ['down', 'up'] as const;
 
-const RUNS_MAX = 3;
+const RUNS_MAX = 5;
 
 /** Long enough to see what a line holds, short enough for a run of all parts. */
 const SIZE_NEAR = 256 * MIB;
