@@ -183,6 +183,9 @@ export const CHANNEL_WINDOW = 2 * 1024 * 1024;
 /** Data in one packet of a channel, as ssh's own (OpenSSH channels.h, CHAN_SES_PACKET_DEFAULT). */
 export const CHANNEL_PACKET_MAX = 32 * 1024;
 
+/** Smaller packets of an upload are built in memory of their own: it comes from a pool, and copying them costs nothing. */
+export const PACKET_REUSED_MIN = 4096;
+
 /** Read ahead of the reader; whatever it takes beyond that opens the window again. */
 export const CHANNEL_READ_AHEAD = 64 * 1024;
 

@@ -10,6 +10,7 @@ import {
   CHANNEL_PACKET_MAX,
   CHANNELS_AHEAD,
   IDENTIFICATION_MAX,
+  PACKET_REUSED_MIN,
   WINDOW_EXCESS_MAX,
   WINDOW_GROWN,
   WINDOW_GROWN_ALL,
@@ -406,9 +407,6 @@ interface PacketShape {
   readonly _cipher: unknown;
   readonly _packetRW: { write: WriterShape };
 }
-
-/** Smaller packets come from Node's pool and are copied in no time. */
-const PACKET_REUSED_MIN = 4096;
 
 /**
  * Builds the large packets of an upload in one piece of memory instead of one for each, which begins where copying is
