@@ -1,6 +1,6 @@
 /**
- * An ordinary user who may write nowhere: not in HOME, not in /tmp, and without a runtime folder. What pine-rsh would
- * keep there is done without; a mailbox opens, and a message is sent or stays with its caller.
+ * An ordinary user who may write nowhere: not in HOME, not in /tmp, if there is one, and without a runtime folder. What
+ * pine-rsh would keep there is done without; a mailbox opens, and a message is sent or stays with its caller.
  */
 import assert from 'node:assert/strict';
 import { chmodSync, copyFileSync, mkdirSync } from 'node:fs';
@@ -21,22 +21,34 @@ import type { AliasKeys } from '../helpers/temp-home.ts';
 import { openTrialHome } from '../helpers/trials.ts';
 
 const NEEDS =
-  requirePrograms('sshd', 'imap', 'unshare', 'mount', 'setpriv') ||
+  requirePrograms('sshd', 'imap', 'unshare', 'mount', 'chroot', 'setpriv') ||
   (process.getuid?.() === 0 ? false : 'only root can become another user');
 
 /** In the namespace of one process; /tmp holds everything of the tests, and is none of the user's. */
-const SCRIPT = [
-  'mount --rbind "$1" "$2/build"',
-  'mount --rbind "$2" /mnt',
-  'mount -t tmpfs -o ro,mode=1777 tmpfs /tmp',
-  'shift 2',
-  'exec "$@"',
-].join(' && ');
+const HOME = ['mount --rbind "$1" "$2/build"', 'mount --rbind "$2" /mnt', 'shift 2'];
+
+/** What becomes of /tmp, and of the rest of the command line. */
+const TMP = {
+  'read-only': ['mount -t tmpfs -o ro,mode=1777 tmpfs /tmp', 'exec "$@"'],
+  // A root of its own, with all that the other has but that.
+  missing: [
+    'mount -t tmpfs -o mode=755 tmpfs /media',
+    [
+      'for d in $(ls / | grep -vx -e tmp -e media); do',
+      'if [ -L "/$d" ]; then cp -P "/$d" /media;',
+      'elif [ -d "/$d" ]; then mkdir "/media/$d" && mount --rbind "/$d" "/media/$d"; fi; done',
+    ].join(' '),
+    'chroot /media test ! -e /tmp',
+    'exec chroot /media "$@"',
+  ],
+} as const;
+
+type Tmp = keyof typeof TMP;
 
 /** EX_TEMPFAIL, EX_IOERR, EX_CANTCREAT: it was not sent, and the caller still has it. */
 const NOT_SENT = [75, 74, 73];
 
-async function openWorld(scope: Scope, build: Build, alias: AliasKeys = {}) {
+async function openWorld(scope: Scope, build: Build, alias: AliasKeys = {}, tmp: Tmp = 'read-only') {
   const host = await openMailHost(scope);
   const drop = openMailDrop(host);
   const home = openTrialHome(scope);
@@ -61,7 +73,7 @@ async function openWorld(scope: Scope, build: Build, alias: AliasKeys = {}) {
   const tree = dirname(dirname(build.rshPath));
   const words = (program: string, more: readonly string[]): string[] => {
     const inside = asUser(host.login, [`/mnt/build/bin/${program}`, ...more]);
-    return ['-m', 'sh', '-c', SCRIPT, 'sh', tree, home.dir, ...inside];
+    return ['-m', 'sh', '-c', [...HOME, ...TMP[tmp]].join(' && '), 'sh', tree, home.dir, ...inside];
   };
   // The mark by which its processes are found.
   return { host, drop, words, env: { PATH, TERM, LANG, HOME: '/mnt', TEST_HOME: home.dir }, mark: home.dir };
@@ -69,9 +81,14 @@ async function openWorld(scope: Scope, build: Build, alias: AliasKeys = {}) {
 
 for (const build of BUILDS) {
   describe(`Nowhere to write (${build.name})`, { skip: NEEDS || build.skip, concurrency: 2 }, () => {
-    for (const SHARE of ['yes', 'no']) {
-      test(`A mailbox opens, and nothing stays behind (SHARE=${SHARE})`, async (t) => {
-        const { host, words, env, mark } = await openWorld(t, build, { SHARE });
+    for (const [tmp, SHARE] of [
+      ['read-only', 'yes'],
+      ['read-only', 'no'],
+      ['missing', 'yes'],
+      ['missing', 'no'],
+    ] as const) {
+      test(`A mailbox opens, and nothing stays behind (/tmp ${tmp}, SHARE=${SHARE})`, async (t) => {
+        const { host, words, env, mark } = await openWorld(t, build, { SHARE }, tmp);
         const child = runAsPine(t, programPath('unshare'), words('pine-rsh', pineWords('work', host.user)), {
           env: { ...env, XDG_RUNTIME_DIR: '/run/user/nobody' },
           cwd: '/',
