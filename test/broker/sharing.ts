@@ -76,9 +76,14 @@ export function openSuiteScope(): Scope {
 
 /** Whatever still runs in that home when the test is over is killed; it would outlive the test. */
 export function endBrokers(scope: Scope, home: TempHome): void {
-  defer(scope, () => {
-    for (const { pid } of findProcesses(home.dir)) signalProcess(pid, 'SIGKILL');
-  });
+  // One that is only just being started is found the next time.
+  defer(scope, () =>
+    waitUntil('the processes of a home end', () => {
+      const left = findProcesses(home.dir);
+      for (const { pid } of left) signalProcess(pid, 'SIGKILL');
+      return left.length === 0;
+    }),
+  );
 }
 
 function shareHome(scope: Scope, build: Build, host: MailHost, home: TempHome): Sharing {
