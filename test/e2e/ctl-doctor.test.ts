@@ -7,6 +7,7 @@ import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
+import { endBrokers } from '../broker/sharing.ts';
 import { BUILDS, type Build } from '../helpers/builds.ts';
 import { openBlackHole } from '../helpers/faulty-host.ts';
 import { findFreePort } from '../helpers/free-port.ts';
@@ -537,6 +538,7 @@ for (const build of BUILDS) {
 async function openPlace(t: TestContext, build: Build, server?: SshdOptions): Promise<Place> {
   const host = await openMailHost(t, server);
   const home = openTempHome(t, { LOCALDOMAIN: 'invalid' });
+  endBrokers(t, home);
   const env = { ...home.env, PATH: `${home.dir}/bin:${home.env['PATH']}` };
   home.writeAlias('work', { ...host.aliasKeys, IMAPD: host.rimapd });
   return { t, host, home: { ...home, env }, build };
