@@ -1,7 +1,7 @@
 /**
  * The part of the build that Bun itself runs: compiles the standalone. `bun build-standalone.mjs MAIN OUTFILE RUNTIME
- * BUILD_INFO [ORDER]`, ORDER being what a run of such an executable wrote. By its interface for programs, since only that takes plugins: whatever stays unresolved in a standalone is
- * looked for in the folder it is started in, and run.
+ * BUILD_INFO [ORDER]`, ORDER being what a run of such an executable wrote. By its interface for programs, since only that
+ * takes plugins: whatever stays unresolved in a standalone is looked for in the folder it is started in, and run.
  */
 import { noNativeCode } from './no-native-code.mjs';
 

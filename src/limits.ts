@@ -269,6 +269,7 @@ export const WINDOW_GROWN = 14 * 1024 * 1024;
 
 /** The same for all channels of a process together: what stalled readers may hold back. */
 export const WINDOW_GROWN_ALL = 56 * 1024 * 1024;
+
 /** By how much a server may go beyond a channel's window; ssh allows a tenth of it. */
 export const WINDOW_EXCESS_MAX = 200 * 1024;
 
