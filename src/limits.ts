@@ -126,6 +126,9 @@ export const BURST_MAX = 3;
 /** The next warm session is started a little later, so that it does not compete with the one just opened. */
 export const WARM_REFILL_MS = 30;
 
+/** How long an opening waits for the place of a warm session that was ended for it, before it has a connection made. */
+export const ROOM_MS = 1_000;
+
 /** After a warm session could not be had, the server is left alone for a while. */
 export const WARM_PAUSE_MS = 5 * 60_000;
 

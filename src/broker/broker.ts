@@ -76,7 +76,7 @@ class Broker implements SessionHost, RunningBroker {
       freshMs: this.#freshMs(),
       onRefused: () => {
         this.#bursts.forget();
-        this.#warm.drop(true);
+        return this.#warm.yield();
       },
       onRoom: () => {
         if (this.#usedForMail) this.#warm.resume();

@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Failure } from '../errors.ts';
-import { PROBE_MS, STARTUP_RETRIES, STARTUP_RETRY_MS } from '../limits.ts';
+import { PROBE_MS, ROOM_MS, STARTUP_RETRIES, STARTUP_RETRY_MS } from '../limits.ts';
 import type { Connection, RemoteStream } from '../transport/transport.ts';
 import { ClockWatch } from './clock-watch.ts';
 
@@ -14,6 +14,8 @@ interface Pooled {
   sessions: number;
   /** The server refused a channel; one may be free again when a session has ended. */
   full: boolean;
+  /** Settles when sessions that nobody used have given way; they are on their way out until then. */
+  room: Promise<void> | undefined;
   /** It did not answer a probe: new sessions go elsewhere, old ones keep it until they end. */
   suspect: boolean;
   /** The machine slept since it was last heard. */
@@ -33,8 +35,11 @@ export interface PoolOptions {
   readonly dial: () => Promise<Connection>;
   /** A connection that was silent for longer is asked before it is used. Milliseconds. */
   readonly freshMs: number;
-  /** Called when the server refuses a channel, so that sessions nobody uses can give way. */
-  readonly onRefused: () => void;
+  /**
+   * Called when the server refuses a channel, so that sessions nobody uses can give way. Settles when those have ended;
+   * undefined if there were none.
+   */
+  readonly onRefused: () => Promise<void> | undefined;
   /** Called when a client's session has ended on a connection that had refused a channel. */
   readonly onRoom: () => void;
   /** Called when a connection did not answer. */
@@ -65,7 +70,7 @@ export class ConnectionPool {
    * @throws {Failure} of dialling and of `start`
    */
   async open<T extends { readonly stream: RemoteStream }>(purpose: Purpose, start: Start<T>): Promise<T> {
-    for (;;) {
+    for (let mayWait = purpose !== 'spare'; ; ) {
       const found = await this.#findLive();
       const pooled = found ?? (await this.#dialShared());
       const doubtful = found !== undefined && purpose !== 'plain';
@@ -77,8 +82,13 @@ export class ConnectionPool {
           continue;
         }
         if (!isChannelRefusal(error)) throw error;
-        pooled.full = true;
-        this.#options.onRefused();
+        const room = this.#makeRoom(pooled);
+        if (mayWait && room !== undefined) {
+          mayWait = false;
+          await room;
+          continue;
+        }
+        pooled.full = purpose !== 'spare' || room === undefined;
         // A server that allows not even one session would refuse for ever.
         if (purpose === 'spare' || pooled.sessions === 0) throw error;
       }
@@ -155,6 +165,17 @@ export class ConnectionPool {
     throw new Failure('connection-lost', { address: 'the server', why: 'it does not answer' });
   }
 
+  /** Sessions nobody uses give way, and what was refused can be asked for again. Undefined if there were none. */
+  #makeRoom(pooled: Pooled): Promise<void> | undefined {
+    const leaving = this.#options.onRefused();
+    if (leaving !== undefined) {
+      pooled.room = Promise.race([leaving, sleep(ROOM_MS, undefined, { ref: false })]).finally(() => {
+        pooled.room = undefined;
+      });
+    }
+    return pooled.room;
+  }
+
   #release(pooled: Pooled): void {
     pooled.sessions -= 1;
     pooled.full = false;
@@ -221,6 +242,7 @@ export class ConnectionPool {
           connection,
           sessions: 0,
           full: false,
+          room: undefined,
           suspect: false,
           slept: false,
           kept: false,

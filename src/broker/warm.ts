@@ -35,7 +35,7 @@ export interface WarmOptions {
 export class WarmSessions {
   readonly #options: WarmOptions;
   readonly #ready = new Set<Warm>();
-  #starting = 0;
+  readonly #starting = new Set<Promise<void>>();
   #refill: NodeJS.Timeout | undefined;
   #pausedUntil = 0;
   #closed = false;
@@ -81,10 +81,21 @@ export class WarmSessions {
     }
   }
 
-  /** Ends all of them; `pause`: and leaves the server alone for a while. */
-  drop(pause = false): void {
+  /** Ends all of them. */
+  drop(): void {
     for (const warm of this.#ready) this.#drop(warm);
-    if (pause) this.#pausedUntil = performance.now() + WARM_PAUSE_MS;
+  }
+
+  /**
+   * Ends all of them, those that are only just being started too, and leaves the server alone for a while.
+   *
+   * @returns settles when their places are free; undefined if there were none
+   */
+  yield(): Promise<void> | undefined {
+    this.#pausedUntil = performance.now() + WARM_PAUSE_MS;
+    const leaving = [...this.#starting, ...[...this.#ready].map(({ session }) => session.stream.exit)];
+    this.drop();
+    return leaving.length === 0 ? undefined : Promise.all(leaving).then(() => {});
   }
 
   /** The server has room again. */
@@ -104,6 +115,10 @@ export class WarmSessions {
     this.drop();
   }
 
+  get #paused(): boolean {
+    return performance.now() < this.#pausedUntil;
+  }
+
   #next(connection?: Connection): Warm | undefined {
     return [...this.#ready]
       .reverse()
@@ -111,23 +126,27 @@ export class WarmSessions {
   }
 
   #startMissing(): void {
-    if (performance.now() < this.#pausedUntil) return;
-    const missing = this.#options.size() - this.#ready.size - this.#starting;
-    for (let i = 0; i < missing; i += 1) void this.#startOne();
+    if (this.#paused) return;
+    const missing = this.#options.size() - this.#ready.size - this.#starting.size;
+    for (let i = 0; i < missing; i += 1) {
+      const starting = this.#startOne().finally(() => this.#starting.delete(starting));
+      this.#starting.add(starting);
+    }
   }
 
   async #startOne(): Promise<void> {
-    this.#starting += 1;
     try {
       const session = await this.#options.start();
-      if (this.#closed) discard(session.stream);
-      else this.#watch(session);
+      if (!this.#closed && !this.#paused) {
+        this.#watch(session);
+        return;
+      }
+      discard(session.stream);
+      await session.stream.exit;
     } catch (error) {
       // Whoever opens a folder gets the reason himself; here it only means that the server wants to be left alone.
       this.#pausedUntil = performance.now() + WARM_PAUSE_MS;
       this.#options.log.record('warm-failed', { alias: this.#options.alias, why: String(error) });
-    } finally {
-      this.#starting -= 1;
     }
   }
 

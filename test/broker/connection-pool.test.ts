@@ -1,6 +1,7 @@
 /** Which connection a session gets, and what becomes of connections that are full, silent or of no use. */
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { ConnectionPool, type PoolOptions } from '../../src/broker/connection-pool.ts';
 import { Failure } from '../../src/errors.ts';
 import type { Connection } from '../../src/transport/transport.ts';
@@ -25,7 +26,7 @@ function openPool(options: Partial<PoolOptions> = {}) {
       return connection;
     },
     freshMs: FRESH_MS,
-    onRefused: () => heard.push('refused'),
+    onRefused: () => void heard.push('refused'),
     onRoom: () => heard.push('room'),
     onSuspect: (connection) => heard.push(`suspect ${made.indexOf(connection)}`),
     onClockJump: () => heard.push('jump'),
@@ -76,6 +77,46 @@ describe('The connections of a broker', { concurrency: 4 }, () => {
     for (const stream of [second, third]) stream.end();
     await waitUntil('the last to be let go', async () => (await open())[0] === 1);
     assert.equal(state(1).closed, false);
+  });
+
+  test('stay one where sessions that nobody used give way', async () => {
+    const unused = fakeStream();
+    const { pool, open, states } = openPool({ onRefused: () => unused.exit.then(() => {}) });
+    await pool.open('spare', async () => ({ stream: unused }));
+    await open();
+    let full = true;
+    const opening = pool.open('mail', async () => {
+      if (full) throw refused('open failed');
+      return { stream: fakeStream() };
+    });
+    await setImmediate();
+    full = false;
+    unused.end();
+    await opening;
+    await open();
+    assert.equal(states.length, 1);
+  });
+
+  test('become two where what gave way made no room', async () => {
+    const { pool, open, states, made } = openPool({ onRefused: async () => {} });
+    await open();
+    let asked = 0;
+    await pool.open('mail', async (connection) => {
+      if (connection !== made[0]) return { stream: fakeStream() };
+      asked += 1;
+      throw refused('open failed');
+    });
+    assert.deepEqual([asked, states.length], [2, 2]);
+  });
+
+  test('become two where what shall give way does not', async () => {
+    const { pool, open, states, made } = openPool({ onRefused: () => new Promise(() => {}) });
+    await open();
+    await pool.open('mail', async (connection) => {
+      if (connection === made[0]) throw refused('open failed');
+      return { stream: fakeStream() };
+    });
+    assert.equal(states.length, 2);
   });
 
   test('are not made for a session that nobody waits for', async () => {

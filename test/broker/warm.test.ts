@@ -111,8 +111,22 @@ test('a server that refuses one is left alone until it is known to have room', a
   assert.deepEqual([warm.count, streams.length], [0, 1]);
   warm.resume();
   await fill(1);
-  warm.drop(true);
+  const left = warm.yield();
   assert.ok(streams[1]?.killed);
+  await left;
+  assert.equal(warm.yield(), undefined);
+});
+
+test('one that is only just being started gives way, too', async (t) => {
+  const { warm, state, streams } = openWarm(t);
+  let go: () => void = () => {};
+  state.start = () => new Promise((resolve) => (go = resolve));
+  warm.refill();
+  await waitUntil('the start', () => streams.length === 1);
+  const left = warm.yield();
+  go();
+  await left;
+  assert.deepEqual([streams[0]?.killed, warm.count], [true, 0]);
 });
 
 test('a session that is started when nobody wants one any more is ended', async (t) => {
