@@ -3,14 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import './helpers/cases.ts';
-import {
-  clipText,
-  displayWidth,
-  escapeForTerminal,
-  escapeLines,
-  padText,
-  wrapText,
-} from '../src/terminal-text.ts';
+import { clipText, displayWidth, padText, wrapText } from '../src/terminal-columns.ts';
+import { escapeForTerminal, escapeLines } from '../src/terminal-text.ts';
 
 const anyText = fc.string({ unit: 'binary', maxLength: 200 });
 const UNSAFE_LEFT = /(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;

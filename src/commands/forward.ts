@@ -11,7 +11,8 @@ import { type ForwardRecord, formatForward, openRecord } from '../forward/record
 import { type RelayContext, relay } from '../forward/relay.ts';
 import { Log } from '../log.ts';
 import type { Settings } from '../settings.ts';
-import { escapeForTerminal, wrapText } from '../terminal-text.ts';
+import { wrapText } from '../terminal-columns.ts';
+import { escapeForTerminal } from '../terminal-text.ts';
 import { formatAddress } from '../transport/address.ts';
 import { declareCommand } from './command.ts';
 import { findAlias } from './find-alias.ts';

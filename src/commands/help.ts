@@ -1,5 +1,5 @@
 /** What --help shows: of all commands, or of one. Pure. */
-import { displayWidth, padText, wrapText } from '../terminal-text.ts';
+import { displayWidth, padText, wrapText } from '../terminal-columns.ts';
 import type { CtlCommand, Operand } from './command.ts';
 import { COLUMNS_MAX } from './limits.ts';
 

@@ -6,7 +6,8 @@ import { existsSync } from 'node:fs';
 import type { Alias } from '../alias/alias.ts';
 import { Failure } from '../errors.ts';
 import type { Settings } from '../settings.ts';
-import { displayWidth, escapeForTerminal, padText, wrapText } from '../terminal-text.ts';
+import { displayWidth, padText, wrapText } from '../terminal-columns.ts';
+import { escapeForTerminal } from '../terminal-text.ts';
 import { readKnownHosts } from '../transport/host-key.ts';
 import {
   compareHostKeys,

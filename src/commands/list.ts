@@ -6,7 +6,8 @@ import { aliasFile, hostsFolder } from '../alias/config-folder.ts';
 import { type AliasListing, listAliases } from '../alias/list.ts';
 import type { Failure } from '../errors.ts';
 import type { Settings } from '../settings.ts';
-import { clipText, displayWidth, escapeForTerminal, padText, wrapText } from '../terminal-text.ts';
+import { clipText, displayWidth, padText, wrapText } from '../terminal-columns.ts';
+import { escapeForTerminal } from '../terminal-text.ts';
 import { declareCommand, JSON_OPTION } from './command.ts';
 import { indent, type Output, paint, printJson, printLines, printProblem } from './output.ts';
 

@@ -2,7 +2,8 @@
  * Where a command writes: standard output and error with what is known about the terminal behind them. A command
  * gets one handed in, so that a test can read what it would have shown.
  */
-import { escapeForTerminal, wrapText } from '../terminal-text.ts';
+import { wrapText } from '../terminal-columns.ts';
+import { escapeForTerminal } from '../terminal-text.ts';
 
 export interface Output {
   readonly stdout: { write(text: string): unknown };

@@ -1,7 +1,8 @@
 /** What `queue list` and `queue show` print. Pure. */
 import type { MailSummary } from '../mail/message-summary.ts';
 import type { MailState } from '../mail/queue-folder.ts';
-import { clipText, escapeForTerminal } from '../terminal-text.ts';
+import { clipText } from '../terminal-columns.ts';
+import { escapeForTerminal } from '../terminal-text.ts';
 import { indent, type Output, paint } from './output.ts';
 import { formatAge, formatBytes } from './quantity.ts';
 

@@ -3,7 +3,8 @@
  */
 import { basename } from 'node:path';
 import type { Settings } from '../settings.ts';
-import { displayWidth, escapeForTerminal, padText, wrapText } from '../terminal-text.ts';
+import { displayWidth, padText, wrapText } from '../terminal-columns.ts';
+import { escapeForTerminal } from '../terminal-text.ts';
 import { listValues, type SourcedValue } from './alias-values.ts';
 import { declareCommand, JSON_OPTION } from './command.ts';
 import { findAlias } from './find-alias.ts';

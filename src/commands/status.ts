@@ -3,7 +3,8 @@
  */
 import { type ForwardRecord, formatForward, listForwards } from '../forward/record.ts';
 import type { Settings } from '../settings.ts';
-import { clipText, displayWidth, escapeForTerminal, padText, wrapText } from '../terminal-text.ts';
+import { clipText, displayWidth, padText, wrapText } from '../terminal-columns.ts';
+import { escapeForTerminal } from '../terminal-text.ts';
 import { declareCommand, JSON_OPTION } from './command.ts';
 import { findBrokers, printSilent, type RunningBroker } from './find-brokers.ts';
 import { indent, type Output, paint, printJson, printLines } from './output.ts';

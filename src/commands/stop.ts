@@ -3,7 +3,8 @@
  */
 import { Failure } from '../errors.ts';
 import type { Settings } from '../settings.ts';
-import { escapeForTerminal, wrapText } from '../terminal-text.ts';
+import { wrapText } from '../terminal-columns.ts';
+import { escapeForTerminal } from '../terminal-text.ts';
 import { declareCommand } from './command.ts';
 import { endBrokers } from './end-brokers.ts';
 import { findAlias } from './find-alias.ts';

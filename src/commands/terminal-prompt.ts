@@ -2,7 +2,8 @@
  * Passes the questions of a login on to a person. What a server says is shown as its words, behind the name it was
  * reached by, and never obeyed by the terminal: it cannot look like a question of ours.
  */
-import { escapeForTerminal, wrapText } from '../terminal-text.ts';
+import { wrapText } from '../terminal-columns.ts';
+import { escapeForTerminal } from '../terminal-text.ts';
 import type { Prompt } from '../transport/prompt.ts';
 import { type Output, printLines } from './output.ts';
 import { type Ask, beginQuestion } from './terminal-question.ts';

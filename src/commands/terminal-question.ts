@@ -3,7 +3,7 @@
  */
 import { createInterface } from 'node:readline';
 import { Writable } from 'node:stream';
-import { wrapText } from '../terminal-text.ts';
+import { wrapText } from '../terminal-columns.ts';
 import { type Output, printLines } from './output.ts';
 
 export interface QuestionOptions {

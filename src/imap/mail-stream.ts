@@ -5,6 +5,7 @@
 import { type Invocation, isImapDaemonWord } from '../argv.ts';
 import { Failure } from '../errors.ts';
 import { C_CLIENT_MAX_WORDS } from '../limits.ts';
+import { splitWords } from '../words.ts';
 
 export type SessionKind =
   /** `command` is undefined where the alias's IMAPD is to run. */
@@ -26,12 +27,12 @@ export interface CallerHints {
  * `imapd` is the alias's IMAPD once it is known, since a COMMAND that equals it is a mail stream too.
  */
 export function isMailStream(words: readonly string[], imapd?: string): boolean {
-  const command = withoutExec(splitWords(words));
+  const command = withoutExec(splitWords(words.join(' ')));
   if (command.length === 0) return true;
   if (
     imapd !== undefined &&
     imapd !== 'auto' &&
-    command.join(' ') === withoutExec(splitWords([imapd])).join(' ')
+    command.join(' ') === withoutExec(splitWords(imapd)).join(' ')
   )
     return true;
   const [word] = command;
@@ -43,10 +44,10 @@ export function isMailStream(words: readonly string[], imapd?: string): boolean 
  * (`exec /etc/rimapd`), but words stand before. Such a session is refused, and in IMAP.
  */
 export function looksLikeMailStream(args: readonly string[]): boolean {
-  const words = splitWords(args);
-  const last = words.at(-1);
+  const words = splitWords(args.join(' '));
+  const last = words[words.length - 1];
   if (last === undefined) return false;
-  return isImapDaemonWord(last) || (words.at(-2) === 'exec' && isImapdPath(last));
+  return isImapDaemonWord(last) || (words[words.length - 2] === 'exec' && isImapdPath(last));
 }
 
 /**
@@ -67,8 +68,8 @@ export function classifySession(
     if (odd !== undefined) throw new Failure('mail-stream-words', { word: odd });
     return { kind: 'mail', command: commandAsGiven(words, imapd) };
   }
-  if (looksLikeMailStream(words) && splitWords(words).length > 1) {
-    throw new Failure('mail-stream-words', { word: splitWords(words)[0] ?? '' });
+  if (looksLikeMailStream(words) && splitWords(words.join(' ')).length > 1) {
+    throw new Failure('mail-stream-words', { word: splitWords(words.join(' '))[0] ?? '' });
   }
   if (looksCutByCClient(args, hints)) {
     throw new Failure('mail-stream-words', { word: words[0] ?? '' });
@@ -87,13 +88,6 @@ function looksCutByCClient(args: readonly string[], { sharedOutput, terminal }: 
   return sharedOutput && !terminal && args.length === C_CLIENT_MAX_WORDS;
 }
 
-function splitWords(words: readonly string[]): string[] {
-  return words
-    .join(' ')
-    .split(' ')
-    .filter((word) => word !== '');
-}
-
 function withoutExec(words: string[]): string[] {
   return words[0] === 'exec' ? words.slice(1) : words;
 }
@@ -105,39 +99,8 @@ function isImapdPath(word: string): boolean {
 
 /** A bare /etc/rimapd, rimapd or imapd stands for "the imapd of that host"; another path is meant as written. */
 function commandAsGiven(words: readonly string[], imapd: string | undefined): string | undefined {
-  const [word] = withoutExec(splitWords(words));
+  const [word] = withoutExec(splitWords(words.join(' ')));
   if (word === undefined || word === '/etc/rimapd' || word === 'rimapd' || word === 'imapd') return undefined;
   const command = words.join(' ');
   return imapd !== undefined && command === imapd ? undefined : command;
-}
-
-/** Where an imapd that greets with PREAUTH is found: the classical name first, then Dovecot's and UW imapd's. */
-export const IMAPD_PLACES: readonly string[] = [
-  '/etc/rimapd',
-  '/usr/lib/dovecot/imap',
-  '/usr/libexec/dovecot/imap',
-  '/usr/local/lib/dovecot/imap',
-  '/usr/local/libexec/dovecot/imap',
-  '/opt/homebrew/libexec/dovecot/imap',
-  '/usr/pkg/libexec/dovecot/imap',
-  '/usr/sbin/imapd',
-  '/usr/local/sbin/imapd',
-  '/usr/libexec/imapd',
-  '/usr/local/libexec/imapd',
-  '/usr/lib/imapd',
-];
-
-/** The shell's own status for "not found" (POSIX.1 XCU 2.8.2); the script for `auto` uses it too. */
-export const STATUS_NOT_FOUND = 127;
-/** The shell's own status for "found, not executable". */
-export const STATUS_NOT_EXECUTABLE = 126;
-
-/**
- * The command line that starts the imapd. For `auto` one `exec /bin/sh -c '...'`, which every login shell can start:
- * csh expands `!` and fish a backslash even inside single quotes, so the script has neither, and no newline.
- */
-export function imapdCommand(imapd: string): string {
-  if (imapd !== 'auto') return /[\s;|&<>()$`"']/.test(imapd) ? imapd : `exec ${imapd}`;
-  const places = IMAPD_PLACES.join(' ');
-  return `exec /bin/sh -c 'for i in ${places}; do if test -f $i && test -x $i; then exec $i; fi; done; exit ${STATUS_NOT_FOUND}'`;
 }

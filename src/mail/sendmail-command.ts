@@ -10,7 +10,7 @@
  *     MARK       random; given back on stdout when the message is whole
  *     COMMAND    for /bin/sh -c
  */
-import { STATUS_NOT_FOUND } from '../imap/mail-stream.ts';
+import { STATUS_NOT_FOUND } from '../imap/imapd-command.ts';
 
 /** sysexits.h EX_IOERR: fewer bytes than announced. Nobody sees it where the line was cut. */
 export const STATUS_INCOMPLETE = 74;

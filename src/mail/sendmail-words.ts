@@ -1,4 +1,5 @@
 /** Are we called as a sendmail? Apart from all other mail code, because every session asks. Pure. */
+import { splitWords } from '../words.ts';
 
 /**
  * The words behind `sendmail` if COMMAND is one, else undefined. They are arguments, not a command line: a recipient's
@@ -6,8 +7,7 @@
  */
 export function sendmailArguments(words: readonly string[]): readonly string[] | undefined {
   // A caller that passes COMMAND as one word means its blanks to separate.
-  const [first, ...rest] =
-    words.length === 1 ? (words[0] ?? '').split(' ').filter((word) => word !== '') : words;
+  const [first, ...rest] = words.length === 1 ? splitWords(words[0] ?? '') : words;
   return first === 'sendmail' ? rest : undefined;
 }
 
@@ -16,5 +16,6 @@ export function sendmailArguments(words: readonly string[]): readonly string[] |
  * and a status of sysexits.h.
  */
 export function looksLikeSendmail(args: readonly string[]): boolean {
-  return args.some((word) => word === 'sendmail' || word.startsWith('sendmail '));
+  for (const word of args) if (word === 'sendmail' || word.startsWith('sendmail ')) return true;
+  return false;
 }

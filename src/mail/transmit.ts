@@ -6,7 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Alias } from '../alias/alias.ts';
 import { Failure, toFailure } from '../errors.ts';
-import { STATUS_NOT_EXECUTABLE, STATUS_NOT_FOUND } from '../imap/mail-stream.ts';
+import { STATUS_NOT_EXECUTABLE, STATUS_NOT_FOUND } from '../imap/imapd-command.ts';
 import {
   CHANNEL_PACKET_MAX,
   LOG_SAMPLE_MAX,

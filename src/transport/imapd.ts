@@ -5,7 +5,7 @@
 import type { Alias } from '../alias/alias.ts';
 import { Failure } from '../errors.ts';
 import { GreetingGuard, type GreetingVerdict } from '../imap/greeting.ts';
-import { imapdCommand, STATUS_NOT_EXECUTABLE, STATUS_NOT_FOUND } from '../imap/mail-stream.ts';
+import { imapdCommand, STATUS_NOT_EXECUTABLE, STATUS_NOT_FOUND } from '../imap/imapd-command.ts';
 import { LOG_SAMPLE_MAX, OPEN_DEADLINE_MS } from '../limits.ts';
 import type { Log } from '../log.ts';
 import type { Connection, RemoteExit, RemoteStream } from './transport.ts';

@@ -7,6 +7,7 @@
  */
 import { createHmac } from 'node:crypto';
 import { matchHostList } from '../host-pattern.ts';
+import { splitWords } from '../words.ts';
 
 /** A file's text, one character for each byte. */
 export interface KnownHostsFile {
@@ -148,7 +149,7 @@ function explainSkipped(line: string): string | undefined {
 
 /** The entry in a line, what is wrong with it, or undefined if it is blank or a comment. */
 function splitLine(line: string): EntryLine | string | undefined {
-  const words = splitWords(line);
+  const words = wordsOf(line);
   const [first] = words;
   if (first === undefined || first.startsWith('#')) return undefined;
   const marker = first.startsWith('@') ? words.shift() : undefined;
@@ -161,10 +162,10 @@ function splitLine(line: string): EntryLine | string | undefined {
 }
 
 /** What is between blanks and tabs, without the CR of a CRLF. */
-function splitWords(line: string): string[] {
+function wordsOf(line: string): string[] {
   const end = line.endsWith('\r') ? line.slice(0, -1) : line;
   const blanks = end.includes('\t') ? end.replaceAll('\t', ' ') : end;
-  return blanks.split(' ').filter((word) => word !== '');
+  return splitWords(blanks);
 }
 
 function hasFields(blob: Buffer, count: number): boolean {

@@ -5,7 +5,7 @@
  */
 import type { Alias } from '../alias/alias.ts';
 import { Failure } from '../errors.ts';
-import { STATUS_NOT_FOUND } from '../imap/mail-stream.ts';
+import { STATUS_NOT_FOUND } from '../imap/imapd-command.ts';
 import { LOG_SAMPLE_MAX, LOG_VALUE_MAX } from '../limits.ts';
 import { formatAddress } from './address.ts';
 import type { Stage } from './attempt.ts';

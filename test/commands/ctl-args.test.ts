@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { runCtl } from '../../src/ctl-args.ts';
 import { readSettings } from '../../src/settings.ts';
-import { displayWidth } from '../../src/terminal-text.ts';
+import { displayWidth } from '../../src/terminal-columns.ts';
 import { openTempHome } from '../helpers/temp-home.ts';
 import { type Captured, captureOutput } from './capture.ts';
 

@@ -6,7 +6,7 @@ import { type TestContext, test } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
 import { runDemo } from '../../src/commands/demo/run.ts';
 import { readSettings } from '../../src/settings.ts';
-import { displayWidth } from '../../src/terminal-text.ts';
+import { displayWidth } from '../../src/terminal-columns.ts';
 import { BUILDS } from '../helpers/builds.ts';
 import { findLoginUser, giveTo } from '../helpers/login-user.ts';
 import { waitForNoProcess } from '../helpers/processes.ts';

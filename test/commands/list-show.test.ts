@@ -7,7 +7,7 @@ import { runList } from '../../src/commands/list.ts';
 import { runShow } from '../../src/commands/show.ts';
 import { Failure } from '../../src/errors.ts';
 import { readSettings, type Settings } from '../../src/settings.ts';
-import { displayWidth } from '../../src/terminal-text.ts';
+import { displayWidth } from '../../src/terminal-columns.ts';
 import { openTempHome, type TempHome } from '../helpers/temp-home.ts';
 import { captureOutput } from './capture.ts';
 

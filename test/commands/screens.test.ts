@@ -12,7 +12,7 @@ import { formatSummary } from '../../src/commands/queue-list.ts';
 import { formatBrokers } from '../../src/commands/status.ts';
 import { COMMANDS, runCtl } from '../../src/ctl-args.ts';
 import { readSettings } from '../../src/settings.ts';
-import { displayWidth } from '../../src/terminal-text.ts';
+import { displayWidth } from '../../src/terminal-columns.ts';
 import { openTempHome, type TempHome } from '../helpers/temp-home.ts';
 import { captureOutput } from './capture.ts';
 

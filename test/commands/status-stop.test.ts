@@ -10,7 +10,7 @@ import { formatBrokers, runStatus } from '../../src/commands/status.ts';
 import { runStop } from '../../src/commands/stop.ts';
 import { Failure } from '../../src/errors.ts';
 import { readSettings, type Settings } from '../../src/settings.ts';
-import { displayWidth } from '../../src/terminal-text.ts';
+import { displayWidth } from '../../src/terminal-columns.ts';
 import { openTempHome, type TempHome } from '../helpers/temp-home.ts';
 import { captureOutput } from './capture.ts';
 

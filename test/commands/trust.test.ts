@@ -9,7 +9,7 @@ import type { Output } from '../../src/commands/output.ts';
 import { runTrust } from '../../src/commands/trust.ts';
 import { Failure, type FailureCode } from '../../src/errors.ts';
 import { readSettings, type Settings } from '../../src/settings.ts';
-import { displayWidth } from '../../src/terminal-text.ts';
+import { displayWidth } from '../../src/terminal-columns.ts';
 import { findFreePort } from '../helpers/free-port.ts';
 import { HOST_KEY_TYPES, type HostKeyType, makeKey } from '../helpers/host-keys.ts';
 import { openRealSshd, type RealSshd, type SshdOptions } from '../helpers/real-sshd.ts';

@@ -2,10 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type Invocation, parseArgv } from '../../src/argv.ts';
 import { Failure } from '../../src/errors.ts';
+import { IMAPD_PLACES, imapdCommand } from '../../src/imap/imapd-command.ts';
 import {
   classifySession,
-  IMAPD_PLACES,
-  imapdCommand,
   isMailStream,
   looksLikeMailStream,
   type SessionKind,

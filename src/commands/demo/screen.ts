@@ -1,7 +1,8 @@
 /**
  * What the demo shows, step by step. All that comes over the line is escaped: it is a mailbox, after all.
  */
-import { clipText, displayWidth, escapeForTerminal, padText } from '../../terminal-text.ts';
+import { clipText, displayWidth, padText } from '../../terminal-columns.ts';
+import { escapeForTerminal } from '../../terminal-text.ts';
 import { COLUMNS_MAX, COLUMNS_MIN } from '../limits.ts';
 import { indent, type Output, paint, printLines } from '../output.ts';
 import { formatFolderLines, formatProgramLines } from '../pinerc-lines.ts';

@@ -1,7 +1,7 @@
 /** Starting the imapd over a connection: what it is, what comes before its greeting, the greeting, a round trip. */
 import type { Alias } from '../../alias/alias.ts';
 import { toFailure } from '../../errors.ts';
-import { IMAPD_PLACES } from '../../imap/mail-stream.ts';
+import { IMAPD_PLACES } from '../../imap/imapd-command.ts';
 import { PROBE_MS } from '../../limits.ts';
 import { openImapd } from '../../transport/imapd.ts';
 import type { Connection } from '../../transport/transport.ts';

@@ -1,5 +1,6 @@
 /** How `doctor` shows its findings: a column of steps where there is room, else one below the other. */
-import { escapeForTerminal, padText, wrapText } from '../../terminal-text.ts';
+import { padText, wrapText } from '../../terminal-columns.ts';
+import { escapeForTerminal } from '../../terminal-text.ts';
 import { indent, type Output, paint } from '../output.ts';
 import type { Check, Finding } from './finding.ts';
 

@@ -4,7 +4,8 @@
  * a mistake that names the option.
  */
 import { Failure } from '../../errors.ts';
-import { escapeForTerminal, wrapText } from '../../terminal-text.ts';
+import { wrapText } from '../../terminal-columns.ts';
+import { escapeForTerminal } from '../../terminal-text.ts';
 import { type Output, printLines } from '../output.ts';
 import { type Ask, beginQuestion } from '../terminal-question.ts';
 

@@ -1,6 +1,6 @@
 /** Putting keys on the hosts, trying the way that mail will take, and taking everything back if it does not work. */
 import { Failure } from '../../errors.ts';
-import { imapdCommand } from '../../imap/mail-stream.ts';
+import { imapdCommand } from '../../imap/imapd-command.ts';
 import { Log } from '../../log.ts';
 import { formatAddress } from '../../transport/address.ts';
 import type { Prompt } from '../../transport/prompt.ts';

@@ -2,7 +2,7 @@
 
 import type { Alias } from '../../alias/alias.ts';
 import { Failure, toFailure } from '../../errors.ts';
-import { IMAPD_PLACES } from '../../imap/mail-stream.ts';
+import { IMAPD_PLACES } from '../../imap/imapd-command.ts';
 import { Log } from '../../log.ts';
 import { SENDMAIL_PLACES } from '../../mail/sendmail-command.ts';
 import { openImapd } from '../../transport/imapd.ts';
