@@ -4,6 +4,7 @@
  * takes plugins: whatever stays unresolved in a standalone is looked for in the folder it is started in, and run.
  */
 import { noNativeCode } from './no-native-code.mjs';
+import { oneCommonChunk } from './one-common-chunk.mjs';
 
 const [entry, outfile, runtime, info, order] = process.argv.slice(2);
 
@@ -29,7 +30,7 @@ const { success, logs } = await Bun.build({
   sourcemap: 'none',
   // As in the Node bundle; and a build is the same in every folder.
   define: { PINE_RSH_BUILD: info, __dirname: '"/"', __filename: '"/"' },
-  plugins: [noNativeCode],
+  plugins: [noNativeCode, oneCommonChunk(entry)],
 });
 for (const log of logs) console.error(String(log));
 if (!success) process.exit(1);
