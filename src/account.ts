@@ -16,10 +16,13 @@ export interface Account {
 export function readAccount(passwdFile = '/etc/passwd'): Account {
   const uid = process.getuid?.();
   try {
+    const wanted = String(uid);
     for (const line of readFileSync(passwdFile, 'utf8').split('\n')) {
-      const [name, , number, , , home] = line.split(':');
-      if (number === String(uid) && name !== undefined && home !== undefined)
+      const fields = line.split(':');
+      const [name, home] = [fields[0], fields[5]];
+      if (fields[2] === wanted && name !== undefined && home !== undefined) {
         return { uid: Number(uid), name, home };
+      }
     }
   } catch {
     // No such file: another system's database.

@@ -59,6 +59,9 @@ export const OVERRIDE_KEYWORDS: ReadonlyMap<string, string> = new Map([
 const IGNORED_FLAGS = 'KxqaTC8';
 const OPTIONS_WITH_VALUE = 'lpoW';
 
+/** No regular expression: the first one that runs takes 0.1 ms, and a folder that opens waits for it. */
+const NAME_CHARACTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._+:%-';
+
 /** The state of one pass over argv. */
 interface Draft {
   host: string | undefined;
@@ -137,7 +140,8 @@ export function parseArgv(args: readonly string[]): ParsedArgv {
 
 /** True for the command names that mark a mail stream even where argv itself is wrong. */
 export function isImapDaemonWord(word: string): boolean {
-  return /(?:^|\/)r?imapd$/.test(word);
+  const name = word.slice(word.lastIndexOf('/') + 1);
+  return name === 'imapd' || name === 'rimapd';
 }
 
 /** Reads one word of bundled options (`-nl`, `pat`) and its value; returns the position after them. */
@@ -177,7 +181,8 @@ function readOptions(args: readonly string[], start: number, draft: Draft): numb
 }
 
 function noteAfterHost(draft: Draft, afterHost: boolean, word: string): void {
-  if (afterHost && draft.optionsAfterHost.at(-1) !== word) draft.optionsAfterHost.push(word);
+  if (afterHost && draft.optionsAfterHost[draft.optionsAfterHost.length - 1] !== word)
+    draft.optionsAfterHost.push(word);
 }
 
 function applyFlag(flag: string, draft: Draft): void {
@@ -253,13 +258,15 @@ function checkUser(user: string): string {
   return user;
 }
 
-function refuseName(name: string): string | undefined {
+/** Why a name of a host or user cannot be a file name; undefined if it can. */
+export function refuseName(name: string): string | undefined {
   if (name === '') return 'it is empty';
   if (name.length > NAME_MAX) return `it is longer than ${NAME_MAX} characters`;
   if (name.startsWith('-')) return 'it begins with -';
   if (name.startsWith('.')) return 'it begins with .';
-  if (!/^[A-Za-z0-9._+:%-]+$/.test(name)) {
-    const odd = [...name].find((char) => !/[A-Za-z0-9._+:%-]/.test(char)) as string;
+  for (let at = 0; at < name.length; at += 1) {
+    if (NAME_CHARACTERS.includes(name.charAt(at))) continue;
+    const odd = String.fromCodePoint(name.codePointAt(at) as number);
     return `it contains ${odd === ' ' ? 'a blank' : visible(odd)}`;
   }
   return undefined;

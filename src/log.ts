@@ -19,6 +19,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { utf8Bytes } from './bytes.ts';
 import { LOG_FILE_MAX, LOG_VALUE_MAX } from './limits.ts';
 import { escapeForTerminal } from './terminal-text.ts';
 
@@ -133,8 +134,8 @@ export function say(text: string): void {
 }
 
 /** Writes to a descriptor, synchronously; for short output that must be out before anything else happens. */
-export function writeAll(fd: number, data: string | Buffer): void {
-  let rest: Buffer = typeof data === 'string' ? Buffer.from(data) : data;
+export function writeAll(fd: number, data: string | Uint8Array): void {
+  let rest = typeof data === 'string' ? utf8Bytes(data) : data;
   while (rest.length > 0) {
     try {
       rest = rest.subarray(writeSync(fd, rest));

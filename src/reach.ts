@@ -26,7 +26,7 @@ export interface ReachRequest {
   /** Ends the attempt: the caller has gone. */
   readonly signal: AbortSignal;
   /** Gets a mail stream's greeting the moment it is known. */
-  readonly onGreeting: (greeting: Buffer) => void;
+  readonly onGreeting: (greeting: Uint8Array) => void;
   /** Takes a mail stream's stderr. */
   readonly onStderr: (chunk: Buffer) => void;
 }

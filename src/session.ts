@@ -19,7 +19,6 @@ import type { PumpResult } from './pipe/pump.ts';
 import { type ReachedSession, reach } from './reach.ts';
 import type { Settings } from './settings.ts';
 import { escapeLines } from './terminal-text.ts';
-import { USAGE, versionText } from './usage.ts';
 
 /**
  * Runs one session; returns the exit status.
@@ -52,8 +51,7 @@ export async function runSession(args: readonly string[], readSettings: () => Se
     answer.log = new Log(settings.stateDir, 0);
     captureConsole(answer.log);
     const parsed = parseArgv(args);
-    if (parsed.kind === 'help') return print(USAGE);
-    if (parsed.kind === 'version') return print(`${versionText('pine-rsh')}\n`);
+    if (parsed.kind !== 'session') return await explainProgram(parsed.kind);
     const log = new Log(settings.stateDir, parsed.invocation.verbosity);
     answer.log = log;
     const mailArguments = answer.mail ? undefined : asSendmail(parsed.invocation);
@@ -70,6 +68,11 @@ export async function runSession(args: readonly string[], readSettings: () => Se
     const status = await answer.fail(new Failure('interrupted', { signal }));
     return answer.mail || answer.mailer ? status : signalStatus(signal);
   }
+}
+
+async function explainProgram(what: 'help' | 'version'): Promise<number> {
+  const { USAGE, versionText } = await import('./usage.ts');
+  return print(what === 'help' ? USAGE : `${versionText('pine-rsh')}\n`);
 }
 
 interface Run {
@@ -319,7 +322,7 @@ class Answer {
   }
 
   /** Hands the greeting to the client. From here on nothing but the session's bytes is written. */
-  greet(greeting: Buffer): void {
+  greet(greeting: Uint8Array): void {
     clearTimeout(this.#earlyTimer);
     this.#greeted = true;
     if (greeting.length === 0) return;

@@ -100,13 +100,17 @@ export function readSettings(env: Readonly<Record<string, string | undefined>> =
     noColor: (env['NO_COLOR'] ?? '') !== '',
     shortcuts: env['PINE_RSH_SHORTCUTS'] !== 'no',
     term: env['TERM'] ?? '',
-    brokerEnv: Object.fromEntries(
-      BROKER_VARIABLES.flatMap((name) => {
-        const value = env[name];
-        return value === undefined ? [] : [[name, value]];
-      }),
-    ),
+    brokerEnv: pickVariables(env),
   });
+}
+
+function pickVariables(env: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  const picked: Record<string, string> = {};
+  for (const name of BROKER_VARIABLES) {
+    const value = env[name];
+    if (value !== undefined) picked[name] = value;
+  }
+  return picked;
 }
 
 /** ssh(1) ENVIRONMENT: an askpass program needs a display, unless SSH_ASKPASS_REQUIRE says that it does not. */

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
-import { FAILURE_REASONS, Failure, type FailureCode, toFailure } from '../src/errors.ts';
+import { Failure, type FailureCode, failureReasons, toFailure } from '../src/errors.ts';
 
-const CODES = Object.keys(FAILURE_REASONS) as FailureCode[];
+const REASONS = failureReasons();
+const CODES = Object.keys(REASONS) as FailureCode[];
 
 /** A row of docs/failures.md as the table in the code would write it. */
 function documentedRow(code: FailureCode): string {
-  const { text, hint } = FAILURE_REASONS[code];
+  const { text, hint } = REASONS[code];
   const spell = (template: string): string => template.replace(/\{(\w+)\}/g, '*$1*').replaceAll('|', '\\|');
   return `| \`${code}\` | ${spell(text)} | ${spell(hint)} |`;
 }
@@ -15,7 +16,7 @@ function documentedRow(code: FailureCode): string {
 describe('the table of failures', () => {
   for (const code of CODES) {
     it(`says what happened and what to do: ${code}`, () => {
-      const { text, hint, sysexit } = FAILURE_REASONS[code];
+      const { text, hint, sysexit } = REASONS[code];
       for (const sentence of [text, hint]) {
         assert.ok(sentence.length > 0);
         assert.match(sentence, /^[\x20-\x7e]+$/);

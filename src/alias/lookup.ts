@@ -8,9 +8,9 @@
  * A host is "not managed" only if that is certain. Whatever could have named it and cannot be read makes the lookup
  * fail: the caller of an unmanaged host may go on to an unprotected login.
  */
+import { refuseName } from '../argv.ts';
 import { Failure } from '../errors.ts';
 import { matchHostList } from '../host-pattern.ts';
-import { NAME_MAX } from '../limits.ts';
 import type { Settings } from '../settings.ts';
 import type { Alias } from './alias.ts';
 import { type AliasFile, readAliasFile } from './alias-file.ts';
@@ -35,11 +35,15 @@ export type AliasSettings = Pick<Settings, 'uid' | 'home' | 'loginName' | 'confi
  */
 export function lookupAlias(settings: AliasSettings, query: AliasQuery): AliasLookup {
   checkNames(query);
-  const folders = settings.configDirs.map((folder) => readConfigFolder(folder, settings));
-  const defaults = folders.flatMap((folder) => folder?.defaults ?? []);
-  for (const folder of folders) {
-    if (folder?.hosts === undefined) continue;
-    const match = findAlias(folder.hosts, query, settings);
+  const hosts: string[] = [];
+  const defaults: AliasFile[] = [];
+  for (const dir of settings.configDirs) {
+    const folder = readConfigFolder(dir, settings);
+    if (folder?.hosts !== undefined) hosts.push(folder.hosts);
+    if (folder?.defaults !== undefined) defaults.push(folder.defaults);
+  }
+  for (const folder of hosts) {
+    const match = findAlias(folder, query, settings);
     if (match !== undefined) {
       return { kind: 'managed', alias: resolveAlias(match, defaults, query, settings) };
     }
@@ -52,12 +56,9 @@ export function lookupAlias(settings: AliasSettings, query: AliasQuery): AliasLo
 /** argv has checked them already; they become file names here, so that nobody may forget to. */
 function checkNames({ host, user }: AliasQuery): void {
   const why = 'it cannot be a file name';
-  if (!isName(host)) throw new Failure('host-name-refused', { host: 'given', why });
-  if (user !== undefined && !isName(user)) throw new Failure('user-name-refused', { user: 'given', why });
-}
-
-function isName(name: string): boolean {
-  return name.length <= NAME_MAX && /^[A-Za-z0-9_+:%][A-Za-z0-9._\-+:%]*$/.test(name);
+  if (refuseName(host) !== undefined) throw new Failure('host-name-refused', { host: 'given', why });
+  if (user !== undefined && refuseName(user) !== undefined)
+    throw new Failure('user-name-refused', { user: 'given', why });
 }
 
 function findAlias(hosts: string, query: AliasQuery, settings: AliasSettings): AliasMatch | undefined {

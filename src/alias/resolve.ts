@@ -54,7 +54,7 @@ export function resolveAlias(
   if (query.port !== undefined) given.add('PORT');
   return Object.freeze<Alias>({
     name: match.name,
-    files: [match.file.file, ...defaults.map(({ file }) => file)],
+    files: sources.paths(),
     hostname: chooseHostname(sources, match, query.host),
     port: query.port ?? sources.want('PORT'),
     user: chooseUser(query.user, sources.get('USER'), settings.loginName, given),
@@ -102,14 +102,15 @@ class Sources {
     home: string,
   ) {
     this.#files = [file, ...defaults];
-    this.#layers = [parseOptions(options, home), ...this.#files.map(({ values }) => values)];
+    const layers = [parseOptions(options, home)];
+    for (const { values } of this.#files) layers.push(values);
+    this.#layers = layers;
     this.#home = home;
   }
 
   /** The value set, else the preset; undefined for `none` and for a key without a preset. */
   get<K extends AliasKeyName>(name: K): AliasValue<K> | undefined {
-    const layer = this.#layers.find((values) => values.has(name));
-    if (layer !== undefined) return layer.get(name);
+    for (const layer of this.#layers) if (layer.has(name)) return layer.get(name);
     const { preset, parse }: AliasKey<unknown> = ALIAS_KEYS[name];
     if (preset === undefined) return undefined;
     const parsed = parse(preset, this.#home);
@@ -126,7 +127,8 @@ class Sources {
 
   /** The strongest layer that sets one of these keys, whatever to. */
   layerOf(...names: readonly AliasKeyName[]): AliasValues | undefined {
-    return this.#layers.find((values) => names.some((name) => values.has(name)));
+    for (const layer of this.#layers) for (const name of names) if (layer.has(name)) return layer;
+    return undefined;
   }
 
   /** A failure about a key, at the line that sets it. */
@@ -136,8 +138,16 @@ class Sources {
     return new Failure('alias-syntax', { ...facts, problem, remedy });
   }
 
+  paths(): string[] {
+    const paths: string[] = [];
+    for (const { file } of this.#files) paths.push(file);
+    return paths;
+  }
+
   names(): Set<string> {
-    return new Set(this.#layers.flatMap((values) => [...values.names()]));
+    const names = new Set<string>();
+    for (const layer of this.#layers) for (const name of layer.names()) names.add(name);
+    return names;
   }
 }
 

@@ -63,8 +63,8 @@ export const parseYesNo: ValueParser<boolean> = (text) => {
 /** One of a few words, in lower or upper case. */
 export function oneOf<const T extends string>(...words: readonly T[]): ValueParser<T> {
   return (text) => {
-    const value = words.find((candidate) => candidate === text.toLowerCase());
-    return value === undefined ? { wants: words.join(' or ') } : { value };
+    const word = text.toLowerCase() as T;
+    return words.includes(word) ? { value: word } : { wants: words.join(' or ') };
   };
 }
 

@@ -2,7 +2,8 @@
  * Asks a broker for a session. Loads neither ssh2 nor streams before the greeting is out: this is what a mail client
  * waits for when a folder opens.
  */
-import { FAILURE_REASONS, Failure, type FailureCode } from '../errors.ts';
+import { latin1Bytes } from '../bytes.ts';
+import { Failure, type FailureCode, failureReasons } from '../errors.ts';
 import { BROKER_CHECK_MS, BROKER_HELLO_MS } from '../limits.ts';
 import type { RemoteStream } from '../transport/transport.ts';
 import { FRAME, type Frame, type FrameType, PROTOCOL_VERSION, parseControl } from './frame.ts';
@@ -32,7 +33,7 @@ export async function openThroughBroker(
   uid: number,
   request: OpenRequest,
   signal: AbortSignal,
-  onGreeting: (greeting: Buffer) => void,
+  onGreeting: (greeting: Uint8Array) => void,
 ): Promise<OpenedSession | undefined> {
   const opening = new Opening(onGreeting);
   let frames: FrameSocket | undefined;
@@ -51,7 +52,7 @@ export async function openThroughBroker(
 
 /** The conversation up to OPENED; what comes behind it waits for whoever takes over. */
 class Opening implements FrameHandler {
-  readonly #onGreeting: (greeting: Buffer) => void;
+  readonly #onGreeting: (greeting: Uint8Array) => void;
   #frames: FrameSocket | undefined;
   #settled: 'no' | 'opened' | 'failed' = 'no';
   #resolve: (route: 'shared' | 'warm') => void = () => {};
@@ -65,7 +66,7 @@ class Opening implements FrameHandler {
   #closed = false;
   #heir: FrameHandler | undefined;
 
-  constructor(onGreeting: (greeting: Buffer) => void) {
+  constructor(onGreeting: (greeting: Uint8Array) => void) {
     this.#onGreeting = onGreeting;
   }
 
@@ -128,7 +129,7 @@ class Opening implements FrameHandler {
     } else if (type === FRAME.OPENED) {
       this.#settled = 'opened';
       clearTimeout(this.#silence);
-      const greeting = Buffer.from(String(body['greeting'] ?? ''), 'latin1');
+      const greeting = latin1Bytes(String(body['greeting'] ?? ''));
       if (greeting.length > 0) this.#onGreeting(greeting);
       this.#resolve(body['route'] === 'warm' ? 'warm' : 'shared');
     }
@@ -176,7 +177,7 @@ class Opening implements FrameHandler {
 /** FAIL's payload; undefined where the broker's own trouble is no answer to the question. */
 export function decodeFailure(body: Readonly<Record<string, unknown>>): Failure | undefined {
   const code = body['code'];
-  if (typeof code !== 'string' || !Object.hasOwn(FAILURE_REASONS, code)) return undefined;
+  if (typeof code !== 'string' || !Object.hasOwn(failureReasons(), code)) return undefined;
   if (code === 'internal' || code === 'out-of-resources') return undefined;
   return new Failure(code as FailureCode, (body['facts'] ?? {}) as never);
 }

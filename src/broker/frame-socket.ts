@@ -1,4 +1,5 @@
 /** Frames over a Unix socket, for both ends. */
+import { joinBytes } from '../bytes.ts';
 import { FRAME_JOIN_MAX } from '../limits.ts';
 import {
   encodeControl,
@@ -27,6 +28,8 @@ export class FrameSocket {
   readonly #reader = new FrameReader();
   readonly #handler: FrameHandler;
   #wire: Wire | undefined;
+  /** What waits for the next frame. */
+  #held: Uint8Array | undefined;
 
   private constructor(handler: FrameHandler) {
     this.#handler = handler;
@@ -49,7 +52,7 @@ export class FrameSocket {
     return {
       onData: (chunk) => {
         try {
-          for (const frame of this.#reader.push(chunk)) this.#handler.onFrame(frame);
+          this.#reader.push(chunk, (frame) => this.#handler.onFrame(frame));
         } catch {
           // A peer that does not keep to the protocol costs itself its connection, and nobody else.
           this.destroy();
@@ -66,9 +69,23 @@ export class FrameSocket {
     return this.#write(encodeControl(type, body));
   }
 
+  /** A control frame that goes out with the next one, or a moment later by itself: each write wakes the other side. */
+  controlSoon(type: FrameType, body: object): void {
+    this.#held = encodeControl(type, body);
+    setImmediate(() => {
+      const held = this.#takeHeld();
+      if (held !== undefined) this.#wire?.write(held);
+    });
+  }
+
   /** Several control frames in one write. */
   controls(...frames: readonly (readonly [FrameType, object?])[]): void {
-    this.#write(Buffer.concat(frames.map(([type, body]) => encodeControl(type, body))));
+    let encoded: Uint8Array | undefined;
+    for (const [type, body] of frames) {
+      const next = encodeControl(type, body);
+      encoded = encoded === undefined ? next : joinBytes(encoded, next);
+    }
+    if (encoded !== undefined) this.#write(encoded);
   }
 
   /** Raw bytes in as many frames as they need; false when the socket wants a pause. */
@@ -95,6 +112,8 @@ export class FrameSocket {
 
   /** Closes after what was written has gone out. */
   end(): void {
+    const held = this.#takeHeld();
+    if (held !== undefined) this.#wire?.write(held);
     this.#wire?.end();
   }
 
@@ -102,7 +121,14 @@ export class FrameSocket {
     this.#wire?.destroy();
   }
 
-  #write(bytes: Buffer): boolean {
-    return this.#wire?.write(bytes) ?? true;
+  #takeHeld(): Uint8Array | undefined {
+    const held = this.#held;
+    this.#held = undefined;
+    return held;
+  }
+
+  #write(bytes: Uint8Array): boolean {
+    const held = this.#takeHeld();
+    return this.#wire?.write(held === undefined ? bytes : joinBytes(held, bytes)) ?? true;
   }
 }

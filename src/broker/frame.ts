@@ -1,4 +1,5 @@
 /** The frames of PROTOCOL.md, sections 1 and 3: encoding and decoding. Pure. */
+import { utf8Bytes } from '../bytes.ts';
 import { FRAME_PAYLOAD_MAX } from '../limits.ts';
 
 /** PROTOCOL.md section 3; a test compares the two. */
@@ -40,21 +41,29 @@ const HEADER = 5;
 const LAST_TYPE = FRAME.CONNECTED;
 
 /** One control frame; `body` becomes JSON, undefined an empty payload. */
-export function encodeControl(type: FrameType, body?: object): Buffer {
-  return encodeFrame(type, body === undefined ? Buffer.alloc(0) : Buffer.from(JSON.stringify(body)));
+export function encodeControl(type: FrameType, body?: object): Uint8Array {
+  return encodeFrame(type, body === undefined ? new Uint8Array() : utf8Bytes(JSON.stringify(body)));
 }
 
 /** The five bytes that precede a payload, so that large payloads need not be copied. */
-export function encodeHeader(type: FrameType, length: number): Buffer {
-  const header = Buffer.allocUnsafe(HEADER);
-  header.writeUInt32BE(length + 1, 0);
-  header[LENGTH] = type;
+export function encodeHeader(type: FrameType, length: number): Uint8Array {
+  const header = new Uint8Array(HEADER);
+  writeHeader(header, type, length);
   return header;
 }
 
+function writeHeader(to: Uint8Array, type: FrameType, length: number): void {
+  const counted = length + 1;
+  for (let at = 0; at < LENGTH; at += 1) to[at] = counted >>> (8 * (LENGTH - 1 - at));
+  to[LENGTH] = type;
+}
+
 /** One whole frame. The payload must be within the limit; `splitPayload` cuts longer ones. */
-export function encodeFrame(type: FrameType, payload: Buffer): Buffer {
-  return Buffer.concat([encodeHeader(type, payload.length), payload]);
+export function encodeFrame(type: FrameType, payload: Uint8Array): Uint8Array {
+  const frame = new Uint8Array(HEADER + payload.length);
+  writeHeader(frame, type, payload.length);
+  frame.set(payload, HEADER);
+  return frame;
 }
 
 /** Bytes of any length as payloads within the limit. */
@@ -74,45 +83,53 @@ export class FrameError extends Error {}
  * as part of it. Holds at most one frame and the chunk it was given.
  */
 export class FrameReader {
-  /** Room for the frame that comes in pieces: its header at first, all of it once its length is known. */
-  #frame: Buffer = Buffer.alloc(HEADER);
+  /** The frame that comes in pieces: room for its header at first, for all of it once its length is known. */
+  #frame: Buffer | undefined;
   #filled = 0;
 
-  /** @throws {FrameError} for a length or a type that the protocol does not have */
-  *push(chunk: Buffer): Generator<Frame> {
+  /**
+   * @param onFrame gets each frame that is whole now, also those before a bad one
+   * @throws {FrameError} for a length or a type that the protocol does not have
+   */
+  push(chunk: Buffer, onFrame: (frame: Frame) => void): void {
     let rest = chunk;
     while (rest.length > 0) {
       const whole = this.#filled === 0 ? frameLength(rest) : undefined;
       if (whole !== undefined && rest.length >= whole) {
         const frame = rest.subarray(0, whole);
         rest = rest.subarray(whole);
-        yield toFrame(frame);
+        onFrame(toFrame(frame));
       } else {
+        this.#frame ??= makeRoom(HEADER);
         const copied = rest.copy(this.#frame, this.#filled);
         rest = rest.subarray(copied);
         this.#filled += copied;
-        const frame = this.#collect();
-        if (frame !== undefined) yield frame;
+        const frame = this.#collect(this.#frame);
+        if (frame !== undefined) onFrame(frame);
       }
     }
   }
 
   /** The frame that is whole now; else there is room for more of it. */
-  #collect(): Frame | undefined {
-    const length = frameLength(this.#frame.subarray(0, this.#filled));
+  #collect(frame: Buffer): Frame | undefined {
+    const length = frameLength(frame.subarray(0, this.#filled));
     if (length === undefined) return undefined;
-    const frame = this.#frame;
     if (this.#filled < length) {
       if (frame.length < length) {
-        this.#frame = Buffer.allocUnsafe(length);
+        this.#frame = makeRoom(length);
         frame.copy(this.#frame, 0, 0, this.#filled);
       }
       return undefined;
     }
-    this.#frame = Buffer.alloc(HEADER);
+    this.#frame = undefined;
     this.#filled = 0;
     return toFrame(frame);
   }
+}
+
+/** Apart, for the reason of `bytes.ts`: most frames come whole. */
+function makeRoom(bytes: number): Buffer {
+  return Buffer.allocUnsafe(bytes);
 }
 
 /** Of a whole frame, from its first bytes; undefined while they do not tell. @throws {FrameError} */

@@ -102,7 +102,7 @@ export class ServedSession {
 
   #onHello(type: FrameType, body: Readonly<Record<string, unknown>>): void {
     if (type !== FRAME.HELLO) throw new FrameError('no hello');
-    this.#frames.control(FRAME.HELLO, { version: PROTOCOL_VERSION, pid: process.pid });
+    this.#frames.controlSoon(FRAME.HELLO, { version: PROTOCOL_VERSION, pid: process.pid });
     if (body['version'] === PROTOCOL_VERSION) this.#state = 'request';
     else {
       this.#frames.end();

@@ -1,6 +1,7 @@
 /** Where brokers' sockets are, and how one is spoken to. Light: the way to a warm session leads through here. */
 import { lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { utf8Bytes } from '../bytes.ts';
 import { errnoOf } from '../errors.ts';
 import { SOCKET_PATH_MAX } from '../limits.ts';
 import { openRuntimeDir } from '../runtime-dir.ts';
@@ -16,7 +17,7 @@ export function brokerSocketPath(fileName: string, settings: Settings): string |
   const dir = openRuntimeDir(settings);
   if (dir === undefined) return undefined;
   const path = join(dir, fileName);
-  return Buffer.byteLength(path) + TEMP_SUFFIX_LENGTH <= SOCKET_PATH_MAX ? path : undefined;
+  return utf8Bytes(path).length + TEMP_SUFFIX_LENGTH <= SOCKET_PATH_MAX ? path : undefined;
 }
 
 /** All sockets of brokers in the runtime folder. */

@@ -24,7 +24,7 @@ export interface WireServer {
 
 export interface Wire {
   /** False when the socket is full; `onDrain` follows. What is written after the end is dropped. */
-  write(bytes: Buffer): boolean;
+  write(bytes: Uint8Array): boolean;
   pause(): void;
   resume(): void;
   /** Closes after what was written has gone out. */
@@ -105,7 +105,7 @@ async function listenNodeWires(
 /** The part of Bun.connect and Bun.listen that is used (bun.sh/docs/api/tcp). */
 interface BunSocket {
   /** Takes what fits and says how much that was; less than 0 once closed. */
-  write(bytes: Buffer): number;
+  write(bytes: Uint8Array): number;
   pause(): void;
   resume(): void;
   end(): void;
@@ -174,7 +174,7 @@ async function listenBunWires(
 class BunWire implements Wire {
   readonly #socket: BunSocket;
   readonly #events: WireEvents;
-  #waiting: Buffer[] = [];
+  #waiting: Uint8Array[] = [];
   #state: 'open' | 'ending' | 'closed' = 'open';
 
   constructor(socket: BunSocket, events: WireEvents) {
@@ -182,7 +182,7 @@ class BunWire implements Wire {
     this.#events = events;
   }
 
-  write(bytes: Buffer): boolean {
+  write(bytes: Uint8Array): boolean {
     if (this.#state !== 'open') return true;
     if (this.#waiting.length > 0) this.#waiting.push(bytes);
     else {
@@ -198,7 +198,7 @@ class BunWire implements Wire {
 
   flush(): void {
     while (this.#waiting.length > 0) {
-      const bytes = this.#waiting[0] as Buffer;
+      const bytes = this.#waiting[0] as Uint8Array;
       const taken = Math.max(0, this.#socket.write(bytes));
       if (taken < bytes.length) {
         this.#waiting[0] = bytes.subarray(taken);

@@ -12,7 +12,7 @@ export interface Descriptors {
 }
 
 export function inspectDescriptors(): Descriptors {
-  const [input, output, error] = [0, 1, 2].map(statDescriptor);
+  const [input, output, error] = [statDescriptor(0), statDescriptor(1), statDescriptor(2)];
   return {
     sharedOutput: output !== undefined && error !== undefined && isSameFile(output, error),
     terminal: isTerminal(input) && isTerminal(output),

@@ -29,7 +29,7 @@ const HELLO = encodeControl(FRAME.HELLO, { version: PROTOCOL_VERSION });
 const OPENED = encodeControl(FRAME.OPENED, { route: 'warm', steps: {}, greeting: '* PREAUTH\r\n' });
 
 /** What a broker says to a frame of one type, or does. */
-type Answers = Partial<Record<FrameType, Buffer | ((socket: Socket) => void)>>;
+type Answers = Partial<Record<FrameType, Uint8Array | ((socket: Socket) => void)>>;
 
 async function openBroker(t: TestContext, answers: Answers): Promise<string> {
   const path = join(makeTempDir(t, 'client'), 'b');
@@ -45,12 +45,12 @@ async function answer(t: TestContext, path: string, answers: Answers): Promise<v
   });
 }
 
-function open(path: string, request = MAIL, signal = ALWAYS, onGreeting = (_: Buffer): void => {}) {
+function open(path: string, request = MAIL, signal = ALWAYS, onGreeting = (_: Uint8Array): void => {}) {
   return openThroughBroker(path, UID, request, signal, onGreeting);
 }
 
 const fail = (code: string, facts?: object) => encodeControl(FRAME.FAIL, { code, facts });
-const together = (...frames: Buffer[]): Buffer => Buffer.concat(frames);
+const together = (...frames: Uint8Array[]): Buffer => Buffer.concat(frames);
 
 describe('A client', { concurrency: 4 }, () => {
   test('hears the greeting before the session is its own, and nothing is lost in between', async (t) => {
@@ -64,7 +64,9 @@ describe('A client', { concurrency: 4 }, () => {
       ),
     });
     const greetings: string[] = [];
-    const opened = await open(path, MAIL, ALWAYS, (greeting) => greetings.push(greeting.toString()));
+    const opened = await open(path, MAIL, ALWAYS, (greeting) =>
+      greetings.push(Buffer.from(greeting).toString()),
+    );
     assert.ok(opened !== undefined);
     let read = '';
     opened.stream.stderr.resume();

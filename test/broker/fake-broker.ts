@@ -20,7 +20,7 @@ export async function openFakeBroker(
     const reader = new FrameReader();
     socket.on('error', () => {});
     socket.on('data', (chunk: Buffer) => {
-      for (const frame of reader.push(chunk)) onFrame(frame, socket);
+      reader.push(chunk, (frame) => onFrame(frame, socket));
     });
   });
   server.listen(path);
@@ -34,7 +34,7 @@ export async function openFakeBroker(
 }
 
 export interface RawClient {
-  write(bytes: Buffer): void;
+  write(bytes: Uint8Array): void;
   /** Frames that came so far. */
   readonly frames: readonly Frame[];
   /** Waits until the broker closes the connection. */
@@ -50,9 +50,9 @@ export async function openRawClient(scope: Scope, path: string): Promise<RawClie
   const frames: Frame[] = [];
   const reader = new FrameReader();
   socket.on('data', (chunk: Buffer) => {
-    for (const { type, payload } of reader.push(chunk)) {
+    reader.push(chunk, ({ type, payload }) => {
       if (type !== FRAME.DATA) frames.push({ type, payload: Buffer.from(payload) });
-    }
+    });
   });
   socket.on('error', () => {});
   const end = new Promise<void>((resolve) => {

@@ -63,7 +63,7 @@ const HELLO = encodeControl(FRAME.HELLO, { version: PROTOCOL_VERSION });
 const EXEC = encodeControl(FRAME.OPEN, { kind: 'exec', command: 'cat' });
 const never = (): Promise<never> => new Promise(() => {});
 
-function send(client: RawClient, ...frames: readonly Buffer[]): void {
+function send(client: RawClient, ...frames: readonly Uint8Array[]): void {
   client.write(Buffer.concat(frames));
 }
 

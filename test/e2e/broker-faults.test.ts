@@ -175,7 +175,7 @@ const STRANGE_FILES: readonly {
 ];
 
 /** Each breaks one rule of PROTOCOL.md; nothing of it may reach another client. */
-const OFFENCES: readonly { readonly what: string; readonly bytes: Buffer }[] = [
+const OFFENCES: readonly { readonly what: string; readonly bytes: Uint8Array }[] = [
   { what: 'other words', bytes: Buffer.from('GET / HTTP/1.0\r\n\r\n') },
   { what: 'a length of 0', bytes: Buffer.alloc(8) },
   { what: 'a frame that is too long', bytes: encodeHeader(FRAME.STDIN, 65_537) },
