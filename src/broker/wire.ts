@@ -108,7 +108,10 @@ interface BunSocket {
   write(bytes: Uint8Array): number;
   pause(): void;
   resume(): void;
+  /** Closes both directions. */
   end(): void;
+  /** Closes ours; what the other end still writes goes on coming. */
+  shutdown(): void;
   terminate(): void;
   /** Ours to use: whom a server's socket belongs to. */
   data: unknown;
@@ -116,10 +119,13 @@ interface BunSocket {
 
 interface BunOptions {
   unix: string;
+  /** The other end's end is told by `end`, and ours stays open. */
+  allowHalfOpen?: boolean;
   socket: {
     open(socket: BunSocket): void;
     data(socket: BunSocket, chunk: Buffer): void;
     drain(socket: BunSocket): void;
+    end?(socket: BunSocket): void;
     close(socket: BunSocket): void;
     error(socket: BunSocket, error: Error): void;
   };
@@ -142,7 +148,7 @@ async function openBunWire(bun: BunRuntime, path: string, events: WireEvents): P
       error: () => {},
     },
   });
-  wire = new BunWire(socket, events);
+  wire = new BunWire(socket, events, () => socket.end());
   return wire;
 }
 
@@ -154,15 +160,18 @@ async function listenBunWires(
   const ownerOf = (socket: BunSocket): BunWire | undefined => socket.data as BunWire | undefined;
   const server = bun.listen({
     unix: path,
+    allowHalfOpen: true,
     socket: {
       open: (socket) =>
         onConnection((events) => {
-          const wire = new BunWire(socket, events);
+          // A client that is still writing when both directions close loses what it has not read yet.
+          const wire = new BunWire(socket, events, () => socket.shutdown());
           socket.data = wire;
           return wire;
         }),
       data: (socket, chunk) => ownerOf(socket)?.received(chunk),
       drain: (socket) => ownerOf(socket)?.flush(),
+      end: (socket) => socket.end(),
       close: (socket) => ownerOf(socket)?.closed(),
       error: () => {},
     },
@@ -174,12 +183,15 @@ async function listenBunWires(
 class BunWire implements Wire {
   readonly #socket: BunSocket;
   readonly #events: WireEvents;
+  readonly #finish: () => void;
   #waiting: Uint8Array[] = [];
   #state: 'open' | 'ending' | 'closed' = 'open';
 
-  constructor(socket: BunSocket, events: WireEvents) {
+  /** @param finish closes our direction, or both, when all is written */
+  constructor(socket: BunSocket, events: WireEvents, finish: () => void) {
     this.#socket = socket;
     this.#events = events;
+    this.#finish = finish;
   }
 
   write(bytes: Uint8Array): boolean {
@@ -206,7 +218,7 @@ class BunWire implements Wire {
       }
       this.#waiting.shift();
     }
-    if (this.#state === 'ending') this.#socket.end();
+    if (this.#state === 'ending') this.#finish();
     else this.#events.onDrain();
   }
 
@@ -229,7 +241,7 @@ class BunWire implements Wire {
   end(): void {
     if (this.#state !== 'open') return;
     this.#state = 'ending';
-    if (this.#waiting.length === 0) this.#socket.end();
+    if (this.#waiting.length === 0) this.#finish();
   }
 
   destroy(): void {

@@ -37,6 +37,9 @@ export interface RawClient {
   write(bytes: Uint8Array): void;
   /** Frames that came so far. */
   readonly frames: readonly Frame[];
+  /** Reads nothing until `resume`. */
+  pause(): void;
+  resume(): void;
   /** Waits until the broker closes the connection. */
   closed(): Promise<void>;
   destroy(): void;
@@ -61,6 +64,8 @@ export async function openRawClient(scope: Scope, path: string): Promise<RawClie
   return {
     write: (bytes) => void socket.write(bytes),
     frames,
+    pause: () => void socket.pause(),
+    resume: () => void socket.resume(),
     closed: () => within('the broker closes the connection', end, { timeout: 5_000 }),
     destroy: () => socket.destroy(),
   };

@@ -1,7 +1,7 @@
 /** The client's socket on Bun: what Bun's own one does not take at once is kept, in order, until it does. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { openWire, type Wire, type WireEvents } from '../../src/broker/wire.ts';
+import { listenWires, openWire, type Wire, type WireEvents } from '../../src/broker/wire.ts';
 
 interface FakeSocket {
   /** What it took so far. */
@@ -130,4 +130,37 @@ test('destroying tells the socket and whoever listens, once', async (t) => {
   socket.drain();
   assert.deepEqual([events.filter((each) => each === 'close'), socket.calls], [['close'], ['terminate']]);
   assert.deepEqual(socket.taken, []);
+});
+
+test('a server ends its direction alone, and the rest when its client has ended, too', async (t) => {
+  const calls: string[] = [];
+  const own = {
+    data: undefined,
+    write: (bytes: Uint8Array) => bytes.length,
+    shutdown: () => void calls.push('shutdown'),
+    end: () => void calls.push('end'),
+  };
+  let listening: { allowHalfOpen?: boolean; socket: Record<string, (socket: unknown) => void> } | undefined;
+  const before = Reflect.get(globalThis, 'Bun');
+  t.after(() => Reflect.set(globalThis, 'Bun', before));
+  Reflect.set(globalThis, 'Bun', {
+    listen: (options: typeof listening) => {
+      listening = options;
+      return { stop: () => {} };
+    },
+  });
+  const events: string[] = [];
+  let wire: Wire | undefined;
+  await listenWires('/run/b', (accept) => {
+    wire = accept({ onData: () => {}, onDrain: () => {}, onClose: () => events.push('close') });
+  });
+  assert.equal(listening?.allowHalfOpen, true);
+  listening?.socket['open']?.(own);
+  wire?.write(Buffer.from('EXIT'));
+  wire?.end();
+  assert.deepEqual([calls, events], [['shutdown'], []]);
+  listening?.socket['end']?.(own);
+  assert.deepEqual(calls, ['shutdown', 'end']);
+  listening?.socket['close']?.(own);
+  assert.deepEqual(events, ['close']);
 });

@@ -15,6 +15,7 @@ import {
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { before, describe, type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   encodeControl,
   encodeFrame,
@@ -41,6 +42,9 @@ const PROMPT = { timeout: 5_000 };
 
 /** HELLO within 1 s, then another sign each 2 s; the rest is a login on a busy machine. */
 const SILENT_MS = 4_000;
+
+/** Time for a broker to tell of an end that has come. */
+const LATE_MS = 300;
 const HUNG_MS = 8_000;
 
 const HELLO = encodeControl(FRAME.HELLO, { version: PROTOCOL_VERSION });
@@ -343,6 +347,33 @@ for (const build of BUILDS) {
       await waitUntil('its command ends', () =>
         sharing.host.remoteProcesses().every(({ command }) => command !== 'sleep 300'),
       );
+      await sharing.leave(held);
+    });
+
+    test('A client that is still writing when its session ends hears all that was said, and how it ended', async (t) => {
+      const sharing = await openSharing(t, build);
+      const held = await sharing.open();
+      const { socket } = await sharing.broker();
+      const client = await openRawClient(t, socket);
+      const command = 'echo $((6 * 7)) >&2; sleep 0.31; exit 3';
+      client.write(Buffer.concat([HELLO, encodeControl(FRAME.OPEN, { kind: 'exec', command })]));
+      await waitUntil('the session opens', () => client.frames.some(({ type }) => type === FRAME.OPENED));
+      client.pause();
+      const left = () => sharing.host.remoteProcesses().filter(({ command: line }) => line === 'sleep 0.31');
+      await waitUntil('its command runs', () => left().length === 1);
+      await waitUntil('its command ends', () => left().length === 0);
+      await sleep(LATE_MS);
+      for (let part = 0; part < 3; part += 1) {
+        client.write(encodeFrame(FRAME.STDIN, Buffer.from('too late\n')));
+        await sleep(LATE_MS);
+      }
+      client.resume();
+      await client.closed();
+      const exit = client.frames.find(({ type }) => type === FRAME.EXIT);
+      assert.deepEqual(exit && JSON.parse(exit.payload.toString()), { status: 3 });
+      const said = client.frames.filter(({ type }) => type === FRAME.STDERR).map(({ payload }) => payload);
+      assert.equal(Buffer.concat(said).toString(), '42\n');
+      assert.equal((await held.imap.ask('NOOP')).status, 'OK');
       await sharing.leave(held);
     });
 
