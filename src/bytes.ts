@@ -1,7 +1,4 @@
-/**
- * Bytes without Buffer, for what runs before every folder opens: the first function that so much as mentions Buffer has
- * Bun build it, for 0.1 ms, and its first `from` takes as long again. Pure.
- */
+/** Bytes of texts without Buffer.from, whose first call takes Bun 0.1 ms: every folder that opens would wait for it. Pure. */
 const UTF8 = new TextEncoder();
 
 export function utf8Bytes(text: string): Uint8Array {

@@ -72,10 +72,7 @@ export class FrameSocket {
   /** A control frame that goes out with the next one, or a moment later by itself: each write wakes the other side. */
   controlSoon(type: FrameType, body: object): void {
     this.#held = encodeControl(type, body);
-    setImmediate(() => {
-      const held = this.#takeHeld();
-      if (held !== undefined) this.#wire?.write(held);
-    });
+    setImmediate(() => this.#flush());
   }
 
   /** Several control frames in one write. */
@@ -112,13 +109,17 @@ export class FrameSocket {
 
   /** Closes after what was written has gone out. */
   end(): void {
-    const held = this.#takeHeld();
-    if (held !== undefined) this.#wire?.write(held);
+    this.#flush();
     this.#wire?.end();
   }
 
   destroy(): void {
     this.#wire?.destroy();
+  }
+
+  #flush(): void {
+    const held = this.#takeHeld();
+    if (held !== undefined) this.#wire?.write(held);
   }
 
   #takeHeld(): Uint8Array | undefined {

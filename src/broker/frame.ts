@@ -100,7 +100,7 @@ export class FrameReader {
         rest = rest.subarray(whole);
         onFrame(toFrame(frame));
       } else {
-        this.#frame ??= makeRoom(HEADER);
+        this.#frame ??= Buffer.allocUnsafe(HEADER);
         const copied = rest.copy(this.#frame, this.#filled);
         rest = rest.subarray(copied);
         this.#filled += copied;
@@ -116,7 +116,7 @@ export class FrameReader {
     if (length === undefined) return undefined;
     if (this.#filled < length) {
       if (frame.length < length) {
-        this.#frame = makeRoom(length);
+        this.#frame = Buffer.allocUnsafe(length);
         frame.copy(this.#frame, 0, 0, this.#filled);
       }
       return undefined;
@@ -125,11 +125,6 @@ export class FrameReader {
     this.#filled = 0;
     return toFrame(frame);
   }
-}
-
-/** Apart, for the reason of `bytes.ts`: most frames come whole. */
-function makeRoom(bytes: number): Buffer {
-  return Buffer.allocUnsafe(bytes);
 }
 
 /** Of a whole frame, from its first bytes; undefined while they do not tell. @throws {FrameError} */
