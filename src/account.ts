@@ -1,6 +1,6 @@
 /** Who runs this process, by the password database. */
 import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { loadBuiltin } from './load-builtin.ts';
 
 export interface Account {
   readonly uid: number;
@@ -27,7 +27,7 @@ export function readAccount(passwdFile = '/etc/passwd'): Account {
   } catch {
     // No such file: another system's database.
   }
-  const { userInfo } = createRequire(import.meta.url)('node:os') as typeof import('node:os');
+  const { userInfo } = loadBuiltin('node:os') as typeof import('node:os');
   const info = userInfo();
   return { uid: info.uid, name: info.username, home: info.homedir };
 }

@@ -1,5 +1,5 @@
 /** SHA-256 for names. Bun's own hasher where there is one: loading node:crypto there takes 2 ms, and folders wait for it. */
-import { createRequire } from 'node:module';
+import { loadBuiltin } from './load-builtin.ts';
 
 interface BunRuntime {
   CryptoHasher: { hash(algorithm: string, data: string, encoding: string): string };
@@ -13,6 +13,6 @@ export function shortHash(text: string, digits: number): string {
 }
 
 function nodeHash(text: string): string {
-  const { createHash } = createRequire(import.meta.url)('node:crypto') as typeof import('node:crypto');
+  const { createHash } = loadBuiltin('node:crypto') as typeof import('node:crypto');
   return createHash('sha256').update(text).digest('hex');
 }

@@ -7,8 +7,8 @@
  * depending on what follows), so this scan takes the part of it on which both cannot but agree, and then checks that
  * they do.
  */
-import { createRequire } from 'node:module';
 import { Failure } from '../errors.ts';
+import { loadBuiltin } from '../load-builtin.ts';
 import { explainLine, explainText } from './mistaken-line.ts';
 
 /** One `KEY=VALUE`. */
@@ -121,7 +121,9 @@ function agreeWithDotenv(text: string, entries: DotenvEntry[], file: string): Do
 
 /** Both builds have a `require` that finds it in themselves; the sources, run as they are, have none. */
 function loadDotenv(): typeof import('dotenv') {
-  return typeof require === 'function' ? require('dotenv') : createRequire(import.meta.url)('dotenv');
+  if (typeof require === 'function') return require('dotenv');
+  const { createRequire } = loadBuiltin('node:module') as typeof import('node:module');
+  return createRequire(import.meta.url)('dotenv');
 }
 
 function isUtf8(bytes: Uint8Array): boolean {
