@@ -96,6 +96,12 @@ export const STDIN_WINDOW = 1024 * 1024;
 /** A broker that is stopped or hung does not say hello; the session then opens directly. */
 export const BROKER_HELLO_MS = 1_000;
 
+/** For the answer of a broker that is asked for an imapd that is ready; it takes 1 ms. Then it is asked as usual. */
+export const BROKER_TAKE_MS = 100;
+
+/** Characters of an alias that a broker tells: each may take three bytes, and the greeting is in the same frame. */
+export const TOLD_ALIAS_MAX = 16 * 1024;
+
 /** From starting a broker to its socket; a loaded machine takes longer than an idle one's 30 ms. */
 export const BROKER_START_MS = 2_000;
 

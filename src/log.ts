@@ -19,9 +19,9 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { utf8Bytes } from './bytes.ts';
 import { LOG_FILE_MAX, LOG_VALUE_MAX } from './limits.ts';
 import { escapeForTerminal } from './terminal-text.ts';
+import { writeAll } from './write-all.ts';
 
 export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
 
@@ -131,16 +131,4 @@ function formatValue(value: string | number | boolean): string {
 /** Writes one line to fd 2, synchronously; errors are ignored, as there is nobody to tell. It may hold a remote's words. */
 export function say(text: string): void {
   writeAll(2, `pine-rsh: ${escapeForTerminal(text)}\n`);
-}
-
-/** Writes to a descriptor, synchronously; for short output that must be out before anything else happens. */
-export function writeAll(fd: number, data: string | Uint8Array): void {
-  let rest = typeof data === 'string' ? utf8Bytes(data) : data;
-  while (rest.length > 0) {
-    try {
-      rest = rest.subarray(writeSync(fd, rest));
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return;
-    }
-  }
 }

@@ -4,6 +4,7 @@
 import { compileAsUsual } from './just-in-time.ts';
 import { calledAs, programPath } from './program.ts';
 import { readSettings } from './settings.ts';
+import { takeWarm } from './take-warm.ts';
 
 async function main(): Promise<number> {
   const args = process.argv.slice(2);
@@ -24,8 +25,9 @@ async function main(): Promise<number> {
     const { runFlusher } = await import('./mail/run-flusher.ts');
     return runFlusher(args[1]);
   }
+  const start = await takeWarm(args);
   const { runSession } = await import('./session.ts');
-  return runSession(args, readSettings);
+  return runSession(args, readSettings, start);
 }
 
 // Explicitly: an open stdin would keep the process.

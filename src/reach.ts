@@ -3,7 +3,8 @@
  * else over a connection of its own. Trouble with the broker never costs a session.
  */
 import type { Alias } from './alias/alias.ts';
-import { BrokerUseless, type OpenedSession, openThroughBroker } from './broker/client.ts';
+import { type Call, linkCall } from './broker/call.ts';
+import { BrokerUseless, type OpenedSession, openThroughBroker, type TakenSession } from './broker/client.ts';
 import { brokerSocketPath } from './broker/socket-path.ts';
 import { brokerFileName } from './broker/spec.ts';
 import { Failure } from './errors.ts';
@@ -16,6 +17,8 @@ import { formatAddress } from './transport/address.ts';
 import type { RemoteStream } from './transport/transport.ts';
 
 export interface ReachRequest {
+  /** A mail client's call: its next one may lead to the broker at once. */
+  readonly call?: Call;
   readonly alias: Alias;
   readonly session: SessionKind;
   readonly target: { readonly host: string; readonly port: number } | undefined;
@@ -58,6 +61,7 @@ export async function reach(request: ReachRequest): Promise<ReachedSession> {
   const deadline = new AbortController();
   const onCallerGone = (): void => deadline.abort(request.signal.reason);
   request.signal.addEventListener('abort', onCallerGone, { once: true });
+  if (request.signal.aborted) onCallerGone();
   const address = formatAddress(alias.hostname, alias.port);
   const timer = setTimeout(() => {
     const seconds = OPEN_DEADLINE_MS / 1000;
@@ -75,6 +79,18 @@ export async function reach(request: ReachRequest): Promise<ReachedSession> {
   }
 }
 
+/** What is behind a greeting that was handed over already. */
+export async function reachTaken(
+  taken: TakenSession,
+  onStderr: (chunk: Buffer) => void,
+): Promise<ReachedSession> {
+  const ms = Math.round(performance.now());
+  const opened = await taken.open();
+  compileAsUsual();
+  opened.stream.stderr.on('data', onStderr);
+  return { ...opened, close: () => opened.stream.kill(), steps: { open: ms } };
+}
+
 async function openDirectly(
   request: ReachRequest,
   signal: AbortSignal,
@@ -90,7 +106,7 @@ async function reachShared(
   request: ReachRequest,
   signal: AbortSignal,
 ): Promise<Omit<ReachedSession, 'steps'> | undefined> {
-  const { alias, session, target, settings, family, verbosity, log, onStderr, onGreeting } = request;
+  const { alias, call, session, target, settings, family, verbosity, log, onStderr, onGreeting } = request;
   try {
     const socket = brokerSocketPath(brokerFileName(alias, family, settings), settings);
     if (socket === undefined) throw new BrokerUseless('no safe runtime folder');
@@ -110,7 +126,10 @@ async function reachShared(
     }
     if (opened === undefined) throw new BrokerUseless('the broker went away');
     const { stream } = opened;
-    if (session.kind === 'mail') stream.stderr.on('data', onStderr);
+    if (session.kind === 'mail') {
+      stream.stderr.on('data', onStderr);
+      if (session.command === undefined && call !== undefined) linkCall(call, socket, settings.uid);
+    }
     return { ...opened, close: () => stream.kill() };
   } catch (error) {
     if (!(error instanceof BrokerUseless)) throw error;

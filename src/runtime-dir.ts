@@ -8,7 +8,7 @@ import { checkTrusted } from './alias/trusted-file.ts';
 import type { Settings } from './settings.ts';
 
 /** The first usable runtime folder, made if it is missing; undefined if none is safe. */
-export function openRuntimeDir(settings: Settings): string | undefined {
+export function openRuntimeDir(settings: Pick<Settings, 'uid' | 'runtimeDirs'>): string | undefined {
   for (const dir of settings.runtimeDirs) if (preparePrivateDir(dir, settings.uid)) return dir;
   return undefined;
 }

@@ -7,33 +7,43 @@
  */
 import type { Readable } from 'node:stream';
 import type { Alias } from './alias/alias.ts';
-import { lookupAlias } from './alias/lookup.ts';
+import { type AliasLookup, lookupAlias, queryOf } from './alias/lookup.ts';
 import { type Invocation, parseArgv } from './argv.ts';
+import type { TakenSession } from './broker/client.ts';
+import { CallerSignals } from './caller-signals.ts';
 import { EXIT_FAILURE, Failure, toFailure } from './errors.ts';
 import { classifySession, isMailStream, looksLikeMailStream, type SessionKind } from './imap/mail-stream.ts';
 import { EARLY_BYTE_MS, SIGNAL_STATUS_BASE } from './limits.ts';
-import { captureConsole, Log, say, writeAll } from './log.ts';
+import { captureConsole, Log, say } from './log.ts';
 import { looksLikeSendmail, sendmailArguments } from './mail/sendmail-words.ts';
 import { type Descriptors, inspectDescriptors } from './pipe/descriptors.ts';
 import type { PumpResult } from './pipe/pump.ts';
-import { type ReachedSession, reach } from './reach.ts';
+import { type ReachedSession, reach, reachTaken } from './reach.ts';
 import type { Settings } from './settings.ts';
+import type { Start } from './take-warm.ts';
 import { escapeLines } from './terminal-text.ts';
+import { writeAll } from './write-all.ts';
 
 /**
  * Runs one session; returns the exit status.
  *
  * @param readSettings called here, because what it throws must be answered like any other failure
  */
-export async function runSession(args: readonly string[], readSettings: () => Settings): Promise<number> {
-  const descriptors = inspectDescriptors();
-  const signals = new Signals();
+export async function runSession(
+  args: readonly string[],
+  readSettings: () => Settings,
+  start: Start,
+): Promise<number> {
+  const descriptors = start.descriptors ?? inspectDescriptors();
+  const signals = start.signals ?? new CallerSignals();
   // A message in flight is not ended by what ends the mail client. Alpine ignores these signals and so would we, but
   // both runtimes set them back to their defaults when they start.
   const mailer = looksLikeSendmail(args) && !looksLikeMailStream(args);
-  if (mailer && !descriptors.terminal) signals.ignore('SIGHUP', 'SIGINT', 'SIGQUIT');
-  else signals.obey('SIGHUP', 'SIGINT');
-  signals.obey('SIGTERM');
+  if (start.signals === undefined) {
+    if (mailer && !descriptors.terminal) signals.ignore('SIGHUP', 'SIGINT', 'SIGQUIT');
+    else signals.obey('SIGHUP', 'SIGINT');
+    signals.obey('SIGTERM');
+  }
   const gone = signals.gone;
   const answer = new Answer(descriptors, gone);
   answer.mailer = mailer;
@@ -47,6 +57,7 @@ export async function runSession(args: readonly string[], readSettings: () => Se
   try {
     // Until argv is understood only its shape tells whether the caller speaks IMAP.
     answer.mail = looksLikeMailStream(args);
+    if (start.taken !== undefined) answer.greeted();
     const settings = readSettings();
     answer.log = new Log(settings.stateDir, 0);
     captureConsole(answer.log);
@@ -60,7 +71,7 @@ export async function runSession(args: readonly string[], readSettings: () => Se
       signals.release('SIGHUP', 'SIGINT', 'SIGQUIT');
       signals.obey('SIGHUP', 'SIGINT');
     }
-    const run = { args, settings, log, descriptors, answer, gone };
+    const run = { args, settings, log, descriptors, answer, gone, taken: start.taken };
     return await runInvocation(parsed.invocation, mailArguments, run);
   } catch (error) {
     if (!gone.aborted || error !== gone.reason) return answer.fail(error);
@@ -83,6 +94,7 @@ interface Run {
   readonly answer: Answer;
   /** Aborted when a signal ends us; its reason is the signal's name. */
   readonly gone: AbortSignal;
+  readonly taken: TakenSession | undefined;
 }
 
 /** sendmail's arguments if that is what is asked for. */
@@ -95,17 +107,15 @@ async function runInvocation(
   mailArguments: readonly string[] | undefined,
   run: Run,
 ): Promise<number> {
-  const { args, settings, log, descriptors, answer, gone } = run;
+  const { args, settings, log, descriptors, answer, gone, taken } = run;
   answer.name = invocation.host;
   answer.mail ||=
     isMailStream(invocation.words) && invocation.forward === undefined && !invocation.printAlias;
 
-  const found = lookupAlias(settings, {
-    host: invocation.host,
-    user: invocation.user,
-    port: invocation.port,
-    options: invocation.overrides,
-  });
+  const found: AliasLookup =
+    taken === undefined
+      ? lookupAlias(settings, queryOf(invocation))
+      : { kind: 'managed', alias: taken.alias };
   if (found.kind === 'unmanaged') return declineUnmanaged(invocation, found, run);
   const { alias } = found;
   answer.alias = alias;
@@ -129,7 +139,7 @@ async function runInvocation(
     throw new Failure('no-command-on-terminal', { host: invocation.host });
   }
 
-  answer.startEarlyByte();
+  if (taken === undefined) answer.startEarlyByte();
   const opened = await openSession(invocation, alias, session, run);
   if (alias.queue) {
     // The host can be reached: now is the time for what waits for it.
@@ -179,11 +189,17 @@ async function openSession(
   invocation: Invocation,
   alias: Alias,
   session: SessionKind,
-  { descriptors, answer, log, gone, settings }: Run,
+  { args, descriptors, answer, log, gone, settings, taken }: Run,
 ): Promise<ReachedSession> {
   const mail = session.kind === 'mail';
+  const onStderr = (chunk: Buffer): void => {
+    log.record('stderr', { alias: alias.name, text: chunk.toString('latin1') });
+    if (mail && !descriptors.sharedOutput) process.stderr.write(escapeLines(chunk));
+  };
+  if (taken !== undefined) return reachTaken(taken, onStderr);
   return reach({
     alias,
+    call: { args, env: settings.brokerEnv },
     session,
     target: invocation.forward,
     family: invocation.family,
@@ -192,10 +208,7 @@ async function openSession(
     log,
     signal: gone,
     onGreeting: (greeting) => answer.greet(greeting),
-    onStderr(chunk) {
-      log.record('stderr', { alias: alias.name, text: chunk.toString('latin1') });
-      if (mail && !descriptors.sharedOutput) process.stderr.write(escapeLines(chunk));
-    },
+    onStderr,
   });
 }
 
@@ -257,29 +270,6 @@ function formatAlias(alias: Alias): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** What signals to us do: end the session, the remote command included, or nothing. */
-class Signals {
-  readonly #controller = new AbortController();
-
-  /** Aborted by the first that is obeyed; its reason is the signal's name. */
-  get gone(): AbortSignal {
-    return this.#controller.signal;
-  }
-
-  obey(...names: readonly NodeJS.Signals[]): void {
-    for (const name of names) process.on(name, () => this.#controller.abort(name));
-  }
-
-  ignore(...names: readonly NodeJS.Signals[]): void {
-    for (const name of names) process.on(name, () => {});
-  }
-
-  /** Back to what they do by themselves. */
-  release(...names: readonly NodeJS.Signals[]): void {
-    for (const name of names) process.removeAllListeners(name);
-  }
-}
-
 /** Alpine gives no reason for a message that was not read to its end. */
 function drain(input: Readable): Promise<void> {
   return new Promise((resolve) => {
@@ -319,6 +309,11 @@ class Answer {
       this.#earlyBytes = 1;
       writeAll(1, '*');
     }, EARLY_BYTE_MS);
+  }
+
+  /** The client has its greeting already. */
+  greeted(): void {
+    this.#greeted = true;
   }
 
   /** Hands the greeting to the client. From here on nothing but the session's bytes is written. */

@@ -66,16 +66,25 @@ const BROKER_VARIABLES: readonly string[] = [
   'PINE_RSH_SHORTCUTS',
 ];
 
-/** Reads the environment (`env` is `process.env` but in tests). */
-export function readSettings(env: Readonly<Record<string, string | undefined>> = process.env): Settings {
+/** `process.env`, or what a call came with. */
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** What it takes to find a broker. */
+export type CallerSettings = Pick<Settings, 'uid' | 'runtimeDirs' | 'brokerEnv'>;
+
+/** That part of the settings for which no file has to be read; undefined where the system knows no user ids. */
+export function readCallerSettings(env: Environment = process.env): CallerSettings | undefined {
+  const uid = process.getuid?.();
+  return uid === undefined
+    ? undefined
+    : { uid, runtimeDirs: listRuntimeDirs(env, uid), brokerEnv: pickVariables(env) };
+}
+
+/** Reads the environment. */
+export function readSettings(env: Environment = process.env): Settings {
   const account = readAccount();
-  const folder = (name: string): string | undefined => {
-    const value = env[name];
-    return value !== undefined && isAbsolute(value) ? value : undefined;
-  };
+  const folder = (name: string): string | undefined => readFolder(env, name);
   const home = folder('HOME') ?? account.home;
-  const runtime = folder('PINE_RSH_RUNTIME_DIR');
-  const xdgRuntime = folder('XDG_RUNTIME_DIR');
   return Object.freeze({
     uid: account.uid,
     loginName: account.name,
@@ -87,13 +96,7 @@ export function readSettings(env: Readonly<Record<string, string | undefined>> =
     stateDir:
       folder('PINE_RSH_STATE_DIR') ??
       join(folder('XDG_STATE_HOME') ?? join(home, '.local', 'state'), 'pine-rsh'),
-    runtimeDirs:
-      runtime !== undefined
-        ? [runtime]
-        : [
-            ...(xdgRuntime !== undefined ? [join(xdgRuntime, 'pine-rsh')] : []),
-            `/tmp/pine-rsh-${account.uid}`,
-          ],
+    runtimeDirs: listRuntimeDirs(env, account.uid),
     agentSocket: folder('SSH_AUTH_SOCK'),
     askpass: chooseAskpass(env),
     path: env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin',
@@ -104,7 +107,20 @@ export function readSettings(env: Readonly<Record<string, string | undefined>> =
   });
 }
 
-function pickVariables(env: Readonly<Record<string, string | undefined>>): Record<string, string> {
+function readFolder(env: Environment, name: string): string | undefined {
+  const value = env[name];
+  return value !== undefined && isAbsolute(value) ? value : undefined;
+}
+
+function listRuntimeDirs(env: Environment, uid: number): string[] {
+  const runtime = readFolder(env, 'PINE_RSH_RUNTIME_DIR');
+  if (runtime !== undefined) return [runtime];
+  const xdgRuntime = readFolder(env, 'XDG_RUNTIME_DIR');
+  const common = `/tmp/pine-rsh-${uid}`;
+  return xdgRuntime === undefined ? [common] : [join(xdgRuntime, 'pine-rsh'), common];
+}
+
+function pickVariables(env: Environment): Record<string, string> {
   const picked: Record<string, string> = {};
   for (const name of BROKER_VARIABLES) {
     const value = env[name];
@@ -114,7 +130,7 @@ function pickVariables(env: Readonly<Record<string, string | undefined>>): Recor
 }
 
 /** ssh(1) ENVIRONMENT: an askpass program needs a display, unless SSH_ASKPASS_REQUIRE says that it does not. */
-function chooseAskpass(env: Readonly<Record<string, string | undefined>>): string | undefined {
+function chooseAskpass(env: Environment): string | undefined {
   const program = env['SSH_ASKPASS'] || undefined;
   const require = env['SSH_ASKPASS_REQUIRE'];
   if (require === 'never') return undefined;

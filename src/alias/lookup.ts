@@ -8,7 +8,7 @@
  * A host is "not managed" only if that is certain. Whatever could have named it and cannot be read makes the lookup
  * fail: the caller of an unmanaged host may go on to an unprotected login.
  */
-import { refuseName } from '../argv.ts';
+import { type Invocation, refuseName } from '../argv.ts';
 import { Failure } from '../errors.ts';
 import { matchHostList } from '../host-pattern.ts';
 import type { Settings } from '../settings.ts';
@@ -51,6 +51,11 @@ export function lookupAlias(settings: AliasSettings, query: AliasQuery): AliasLo
   const unmanaged = defaults.find(({ values }) => values.has('UNMANAGED'))?.values.get('UNMANAGED');
   const file = aliasFile(hostsFolder(settings.configDirs[0]), query.host.toLowerCase());
   return { kind: 'unmanaged', deny: unmanaged === 'deny', file };
+}
+
+/** What to look up for a command line. */
+export function queryOf({ host, user, port, overrides }: Invocation): AliasQuery {
+  return { host, user, port, options: overrides };
 }
 
 /** argv has checked them already; they become file names here, so that nobody may forget to. */

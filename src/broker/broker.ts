@@ -4,11 +4,18 @@
  * other mailbox.
  */
 import { rmSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
 import type { Alias } from '../alias/alias.ts';
 import { forgetFolders } from '../alias/trusted-file.ts';
 import { Failure, toError, toFailure } from '../errors.ts';
 import { GarbageCollector } from '../garbage-collector.ts';
-import { BROKER_LINGER_MS, BROKER_OPEN_MS, BROKER_TICK_MS, DEFAULT_FRESH_MS } from '../limits.ts';
+import {
+  BROKER_LINGER_MS,
+  BROKER_OPEN_MS,
+  BROKER_TICK_MS,
+  DEFAULT_FRESH_MS,
+  TOLD_ALIAS_MAX,
+} from '../limits.ts';
 import { Log } from '../log.ts';
 import { formatAddress } from '../transport/address.ts';
 import { connect } from '../transport/connect.ts';
@@ -17,11 +24,13 @@ import type { Prompt } from '../transport/prompt.ts';
 import { rememberTimeout } from '../transport/recent-timeout.ts';
 import type { Connection, RemoteStream } from '../transport/transport.ts';
 import { BurstWatch } from './burst-watch.ts';
+import { type Call, removeDeadCalls } from './call.ts';
+import { CallCheck } from './call-check.ts';
 import { ConnectionPool, discard } from './connection-pool.ts';
 import type { WholeRequest } from './open-request.ts';
-import { type Served, ServedSession, type SessionHost } from './served-session.ts';
+import { type Served, ServedSession, type SessionHost, type Taken } from './served-session.ts';
 import { listenFrames, ownsSocket, type SocketListener } from './socket.ts';
-import { BROKER_VERSION, type BrokerSpec } from './spec.ts';
+import { BROKER_VERSION, type BrokerSpec, type PlainAlias, plainAlias } from './spec.ts';
 import { type ReadySession, WarmSessions } from './warm.ts';
 import type { AcceptWire } from './wire.ts';
 
@@ -48,10 +57,13 @@ class Broker implements SessionHost, RunningBroker {
   readonly ended: Promise<void>;
   readonly #spec: BrokerSpec;
   readonly #alias: Alias;
+  /** Undefined where it is too long to be told in a frame. */
+  readonly #plainAlias: PlainAlias | undefined;
   readonly #log: Log;
   readonly #pool: ConnectionPool;
   readonly #warm: WarmSessions;
   readonly #bursts = new BurstWatch();
+  readonly #calls: CallCheck;
   readonly #sessions = new Set<ServedSession>();
   readonly #collector = new GarbageCollector();
   readonly #startedAt = performance.now();
@@ -70,6 +82,9 @@ class Broker implements SessionHost, RunningBroker {
     });
     this.#spec = spec;
     this.#alias = spec.alias;
+    const plain = plainAlias(spec.alias);
+    this.#plainAlias = JSON.stringify(plain).length > TOLD_ALIAS_MAX ? undefined : plain;
+    this.#calls = new CallCheck(basename(spec.socket));
     this.#log = new Log(spec.settings.stateDir, spec.verbosity);
     this.#pool = new ConnectionPool({
       dial: () => this.#dial(),
@@ -95,6 +110,7 @@ class Broker implements SessionHost, RunningBroker {
   accept(accept: AcceptWire): void {
     const session = new ServedSession(accept, this);
     this.#sessions.add(session);
+    this.#calls.foresee(this.#warm.count > 0);
     void session.ended.then(() => {
       this.#sessions.delete(session);
       if (this.#stopping) this.#leaveIfDone();
@@ -103,44 +119,41 @@ class Broker implements SessionHost, RunningBroker {
 
   run(listener: SocketListener): void {
     this.#listener = listener;
+    removeDeadCalls(dirname(this.#spec.socket));
     this.#log.detail('broker-start', { alias: this.#alias.name, version: BROKER_VERSION });
     this.#tickTimer = setInterval(() => this.#tick(), BROKER_TICK_MS);
   }
 
   async open(request: WholeRequest, onStderr: (chunk: Buffer) => void, signal: AbortSignal): Promise<Served> {
-    this.#lastUse = performance.now();
-    signal.addEventListener('abort', () => {
-      this.#lastUse = performance.now();
-    });
+    this.#noteUse(signal);
     const started = performance.now();
-    const steps = (): Record<string, number> => ({ open: Math.round(performance.now() - started) });
     if (request.kind !== 'mail') {
       const { stream, connection } = await this.#startPlain(request, signal);
-      return {
-        stream,
-        greeting: Buffer.alloc(0),
-        route: 'shared',
-        steps: steps(),
-        alive: aliveOf(connection),
-      };
+      return { stream, greeting: Buffer.alloc(0), route: 'shared', ...servedFacts(connection, started) };
     }
     this.#usedForMail = true;
     let ready: ReadySession | undefined;
     // An imapd that the caller names himself is never kept ready.
     if (request.command === undefined) {
-      this.#bursts.opened(performance.now(), this.#warm.count >= this.#wantedWarm());
+      this.#noteFolder();
       ready = await this.#takeWarm();
     }
     const session = ready ?? (await this.#startImapd('mail', request.command, signal));
-    session.setStderr(onStderr);
-    this.#warm.refill();
-    return {
-      stream: session.stream,
-      greeting: session.greeting,
-      route: ready === undefined ? 'shared' : 'warm',
-      steps: steps(),
-      alive: aliveOf(session.connection),
-    };
+    return this.#serve(session, ready === undefined ? 'shared' : 'warm', onStderr, started);
+  }
+
+  take(call: Call, onStderr: (chunk: Buffer) => void, signal: AbortSignal): Taken | undefined {
+    const started = performance.now();
+    const alias = this.#plainAlias;
+    const { connection } = this.#warm;
+    if (alias === undefined || connection === undefined) return undefined;
+    if (this.#stopping || !this.#ownsSocket) return undefined;
+    if (!this.#pool.vouchAtOnce(connection) || !this.#calls.leadsHere(call)) return undefined;
+    this.#noteUse(signal);
+    this.#noteFolder();
+    const session = this.#warm.take(connection);
+    if (session === undefined) return undefined;
+    return { ...this.#serve(session, 'warm', onStderr, started), alias };
   }
 
   connect(prompt: Prompt, signal: AbortSignal): Promise<boolean> {
@@ -189,6 +202,29 @@ class Broker implements SessionHost, RunningBroker {
   count(bytes: number): void {
     this.#bytes += bytes;
     this.#collector.passed(bytes);
+  }
+
+  #noteUse(signal: AbortSignal): void {
+    this.#lastUse = performance.now();
+    signal.addEventListener('abort', () => {
+      this.#lastUse = performance.now();
+    });
+  }
+
+  #noteFolder(): void {
+    this.#bursts.opened(performance.now(), this.#warm.count >= this.#wantedWarm());
+  }
+
+  #serve(
+    session: ReadySession,
+    route: Served['route'],
+    onStderr: (chunk: Buffer) => void,
+    started: number,
+  ): Served {
+    const { stream, greeting, connection } = session;
+    session.setStderr(onStderr);
+    this.#warm.refill();
+    return { stream, greeting, route, ...servedFacts(connection, started) };
   }
 
   /** WARM=0 is none, whatever comes at once; and where one connection has no room for all, nobody waits for more. */
@@ -302,7 +338,7 @@ class Broker implements SessionHost, RunningBroker {
   }
 
   #tick(): void {
-    if (this.#listener !== undefined && !ownsSocket(this.#spec.socket, this.#listener)) this.stop(false);
+    if (this.#listener !== undefined && !this.#ownsSocket) this.stop(false);
     const unused = this.#liveSessions() === 0 ? performance.now() - this.#lastUse : 0;
     const patience = this.#hasConnected ? this.#alias.persist * 1000 : BROKER_LINGER_MS;
     const keeps = this.#pool.keeps;
@@ -313,6 +349,11 @@ class Broker implements SessionHost, RunningBroker {
     if (unused >= patience) this.#warm.drop();
     else if (this.#usedForMail) this.#warm.renew();
     if (keeps || this.#usedForMail) this.#pool.keepAlive();
+  }
+
+  /** False once somebody has removed the socket, or put another one in its place: nobody is to find this broker. */
+  get #ownsSocket(): boolean {
+    return this.#listener !== undefined && ownsSocket(this.#spec.socket, this.#listener);
   }
 
   #leaveIfDone(): void {
@@ -328,15 +369,18 @@ class Broker implements SessionHost, RunningBroker {
   }
 
   #removeSocket(): void {
-    if (this.#listener !== undefined && ownsSocket(this.#spec.socket, this.#listener)) {
-      rmSync(this.#spec.socket, { force: true });
-    }
+    if (!this.#ownsSocket) return;
+    rmSync(this.#spec.socket, { force: true });
+    removeDeadCalls(dirname(this.#spec.socket));
   }
 }
 
 /** For what no client waits for. */
 const NEVER = new AbortController().signal;
 
-function aliveOf(connection: Connection): (withinMs: number) => Promise<boolean> {
-  return (withinMs) => connection.alive(withinMs);
+function servedFacts(connection: Connection, started: number): Pick<Served, 'steps' | 'alive'> {
+  return {
+    steps: { open: Math.round(performance.now() - started) },
+    alive: (withinMs) => connection.alive(withinMs),
+  };
 }

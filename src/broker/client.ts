@@ -2,20 +2,39 @@
  * Asks a broker for a session. Loads neither ssh2 nor streams before the greeting is out: this is what a mail client
  * waits for when a folder opens.
  */
+import type { Alias } from '../alias/alias.ts';
 import { latin1Bytes } from '../bytes.ts';
+import { makeDeferred } from '../deferred.ts';
 import { Failure, type FailureCode, failureReasons } from '../errors.ts';
-import { BROKER_CHECK_MS, BROKER_HELLO_MS } from '../limits.ts';
+import { BROKER_CHECK_MS, BROKER_HELLO_MS, BROKER_TAKE_MS } from '../limits.ts';
 import type { RemoteStream } from '../transport/transport.ts';
+import type { Call } from './call.ts';
 import { FRAME, type Frame, type FrameType, PROTOCOL_VERSION, parseControl } from './frame.ts';
 import type { FrameHandler, FrameSocket } from './frame-socket.ts';
 import type { OpenRequest } from './open-request.ts';
 import { connectFrames } from './socket-path.ts';
+import { type PlainAlias, wholeAlias } from './spec.ts';
+
+const HELLO = [FRAME.HELLO, { version: PROTOCOL_VERSION }] as const;
 
 /** What a broker hands over (PROTOCOL.md, OPENED). */
 export interface OpenedSession {
   readonly stream: RemoteStream;
   readonly route: 'shared' | 'warm';
   readonly alive: (withinMs: number) => Promise<boolean>;
+}
+
+/** An imapd that was ready for a call (PROTOCOL.md, TAKE). */
+export interface TakenSession {
+  readonly alias: Alias;
+  /** What is behind the greeting. */
+  readonly open: () => Promise<OpenedSession>;
+}
+
+export interface TakeEvents {
+  /** While the broker works there is time for other things. */
+  onAsked(): void;
+  onGreeting(greeting: Uint8Array): void;
 }
 
 /** The broker is of no use here (none, hung, another version, out of resources); the session is to be opened directly. */
@@ -43,11 +62,49 @@ export async function openThroughBroker(
     throw new BrokerUseless('the socket cannot be used', { cause });
   }
   if (frames === undefined) return undefined;
-  const route = await opening.ask(frames, request, signal);
+  const { route } = await opening.ask(frames, request, signal);
+  return takeOver(opening, frames, route);
+}
+
+/**
+ * Has the broker at `path` find the alias of a call and hand over an imapd that is ready for it; undefined if it has
+ * none, or is of no use at all.
+ */
+export async function takeThroughBroker(
+  path: string,
+  uid: number,
+  call: Call,
+  { onAsked, onGreeting }: TakeEvents,
+): Promise<TakenSession | undefined> {
+  const opening = new Opening(onGreeting);
+  const frames = await connectFrames(path, uid, opening);
+  if (frames === undefined) return undefined;
+  const asked = opening.take(frames, call);
+  onAsked();
+  const opened = await asked;
+  if (opened?.alias === undefined) return undefined;
+  return {
+    alias: opened.alias,
+    open: () => takeOver(opening, frames, opened.route),
+  };
+}
+
+async function takeOver(
+  opening: Opening,
+  frames: FrameSocket,
+  route: Opened['route'],
+): Promise<OpenedSession> {
   const { BrokerStream } = await import('./broker-stream.ts');
   const stream = new BrokerStream(frames);
   opening.handOver(stream);
   return { stream, route, alive: (withinMs) => stream.alive(withinMs) };
+}
+
+/** OPENED, as far as it matters. */
+interface Opened {
+  readonly route: 'shared' | 'warm';
+  /** Of an imapd that was taken. */
+  readonly alias: Alias | undefined;
 }
 
 /** The conversation up to OPENED; what comes behind it waits for whoever takes over. */
@@ -55,14 +112,14 @@ class Opening implements FrameHandler {
   readonly #onGreeting: (greeting: Uint8Array) => void;
   #frames: FrameSocket | undefined;
   #settled: 'no' | 'opened' | 'failed' = 'no';
-  #resolve: (route: 'shared' | 'warm') => void = () => {};
-  #reject: (reason: unknown) => void = () => {};
+  readonly #opened = makeDeferred<Opened>();
   #silence: NodeJS.Timeout | undefined;
   readonly #later: Frame[] = [];
   /** What is asked for once the broker has said hello. */
   #request: OpenRequest | undefined;
   /** A command may have been started by now, which must not be started again elsewhere. */
   #committed = false;
+  #taking = false;
   #closed = false;
   #heir: FrameHandler | undefined;
 
@@ -70,27 +127,39 @@ class Opening implements FrameHandler {
     this.#onGreeting = onGreeting;
   }
 
-  async ask(frames: FrameSocket, request: OpenRequest, signal: AbortSignal): Promise<'shared' | 'warm'> {
+  async ask(frames: FrameSocket, request: OpenRequest, signal: AbortSignal): Promise<Opened> {
     this.#frames = frames;
     const onAbort = (): void => this.#fail(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });
     try {
-      return await new Promise((resolve, reject) => {
-        this.#resolve = resolve;
-        this.#reject = reject;
-        if (signal.aborted) onAbort();
-        this.#expectWord(BROKER_HELLO_MS);
-        const hello = [FRAME.HELLO, { version: PROTOCOL_VERSION }] as const;
-        // A broker that is stopped reads this when it goes on, and we have gone elsewhere. An imapd too many does no harm.
-        if (request.kind === 'mail') frames.controls(hello, [FRAME.OPEN, request]);
-        else {
-          this.#request = request;
-          frames.controls(hello);
-        }
-      });
+      if (signal.aborted) onAbort();
+      // A broker that is stopped reads this when it goes on, and we have gone elsewhere. An imapd too many does no harm.
+      if (request.kind === 'mail') frames.controls(HELLO, [FRAME.OPEN, request]);
+      else {
+        this.#request = request;
+        frames.controls(HELLO);
+      }
+      this.#expectWord(BROKER_HELLO_MS);
+      return await this.#opened.promise;
     } finally {
       clearTimeout(this.#silence);
       signal.removeEventListener('abort', onAbort);
+    }
+  }
+
+  /** Undefined if the broker has nothing ready. */
+  async take(frames: FrameSocket, call: Call): Promise<Opened | undefined> {
+    try {
+      this.#frames = frames;
+      this.#taking = true;
+      frames.controls(HELLO, [FRAME.TAKE, call]);
+      this.#expectWord(BROKER_TAKE_MS);
+      return await this.#opened.promise;
+    } catch (error) {
+      if (error instanceof BrokerUseless) return undefined;
+      throw error;
+    } finally {
+      clearTimeout(this.#silence);
     }
   }
 
@@ -126,12 +195,16 @@ class Opening implements FrameHandler {
       this.#open();
     } else if (type === FRAME.FAIL) {
       this.#fail(decodeFailure(body) ?? new BrokerUseless('the broker failed'));
+    } else if (type === FRAME.NONE) {
+      this.#fail(new BrokerUseless('the broker has nothing ready'));
     } else if (type === FRAME.OPENED) {
+      // Before the greeting is out: nothing may fail any more then.
+      const alias = this.#taking ? wholeAlias(body['alias'] as PlainAlias) : undefined;
       this.#settled = 'opened';
       clearTimeout(this.#silence);
       const greeting = latin1Bytes(String(body['greeting'] ?? ''));
       if (greeting.length > 0) this.#onGreeting(greeting);
-      this.#resolve(body['route'] === 'warm' ? 'warm' : 'shared');
+      this.#opened.resolve({ route: body['route'] === 'warm' ? 'warm' : 'shared', alias });
     }
   }
 
@@ -169,7 +242,7 @@ class Opening implements FrameHandler {
   #fail(reason: unknown): void {
     if (this.#settled !== 'no') return;
     this.#settled = 'failed';
-    this.#reject(reason);
+    this.#opened.reject(reason);
     this.#frames?.destroy();
   }
 }

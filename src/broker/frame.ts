@@ -23,6 +23,8 @@ export const FRAME = {
   PROMPT: 17,
   ANSWER: 18,
   CONNECTED: 19,
+  TAKE: 20,
+  NONE: 21,
 } as const;
 
 /** PROTOCOL.md; a change that an old peer would misunderstand raises it. */
@@ -38,7 +40,7 @@ export interface Frame {
 /** The bytes of a frame's length, and of that with its type. */
 const LENGTH = 4;
 const HEADER = 5;
-const LAST_TYPE = FRAME.CONNECTED;
+const LAST_TYPE = FRAME.NONE;
 
 /** One control frame; `body` becomes JSON, undefined an empty payload. */
 export function encodeControl(type: FrameType, body?: object): Uint8Array {

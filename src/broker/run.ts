@@ -1,6 +1,6 @@
 /** `pine-rsh --broker ALIAS`: the broker's own process, from its spec on stdin to its end. */
 import { readFileSync } from 'node:fs';
-import { writeAll } from '../log.ts';
+import { writeAll } from '../write-all.ts';
 import { startBroker } from './broker.ts';
 import { READY } from './launch.ts';
 import { retireOlder } from './retire.ts';

@@ -4,10 +4,13 @@ import { toFailure } from '../errors.ts';
 import { STDIN_WINDOW } from '../limits.ts';
 import type { Prompt, PromptRequest } from '../transport/prompt.ts';
 import type { RemoteExit, RemoteStream } from '../transport/transport.ts';
+import type { Call } from './call.ts';
 import { discard } from './connection-pool.ts';
 import { FRAME, type Frame, FrameError, type FrameType, PROTOCOL_VERSION, parseControl } from './frame.ts';
 import { FrameSocket } from './frame-socket.ts';
 import { parseOpen, type WholeRequest } from './open-request.ts';
+import type { PlainAlias } from './spec.ts';
+import { parseTake } from './take-request.ts';
 import type { AcceptWire } from './wire.ts';
 
 /** What the broker opened for a client. */
@@ -19,10 +22,17 @@ export interface Served {
   readonly alive: (withinMs: number) => Promise<boolean>;
 }
 
+/** What was ready for a client that did not look the alias up itself. */
+export interface Taken extends Served {
+  readonly alias: PlainAlias;
+}
+
 /** What a session asks of its broker. */
 export interface SessionHost {
   /** @throws whatever keeps the session from opening */
   open(request: WholeRequest, onStderr: (chunk: Buffer) => void, signal: AbortSignal): Promise<Served>;
+  /** A ready imapd for a call that asks for this broker's alias; undefined: there is none. */
+  take(call: Call, onStderr: (chunk: Buffer) => void, signal: AbortSignal): Taken | undefined;
   /** Sees to a connection that stays; true if there was one. @throws whatever keeps it from being made */
   connect(prompt: Prompt, signal: AbortSignal): Promise<boolean>;
   status(): object;
@@ -115,6 +125,8 @@ export class ServedSession {
       const request = parseOpen(body);
       this.#state = 'opening';
       void this.#open(request);
+    } else if (type === FRAME.TAKE) {
+      this.#take(parseTake(body));
     } else if (type === FRAME.CONNECT) {
       this.#state = 'connecting';
       void this.#connect();
@@ -126,6 +138,19 @@ export class ServedSession {
       this.#frames.end();
       this.#host.stop(body['now'] === true);
     } else throw new FrameError('no request');
+  }
+
+  #take(call: Call): void {
+    const taken = this.#host.take(call, (chunk) => this.#passMailStderr(chunk), this.#gone.signal);
+    if (taken === undefined) {
+      this.#frames.control(FRAME.NONE, {});
+      this.#frames.end();
+      this.#end();
+      return;
+    }
+    this.#served = taken;
+    this.#state = 'open';
+    this.#pipe(taken, 'mail', taken.alias);
   }
 
   async #open(request: WholeRequest): Promise<void> {
@@ -184,9 +209,9 @@ export class ServedSession {
   }
 
   /** A mail stream's stderr is read where its greeting was awaited. */
-  #pipe({ stream, greeting, route, steps }: Served, kind: WholeRequest['kind']): void {
+  #pipe({ stream, greeting, route, steps }: Served, kind: WholeRequest['kind'], alias?: PlainAlias): void {
     const ownStderr = kind !== 'mail';
-    this.#frames.control(FRAME.OPENED, { route, steps, greeting: greeting.toString('latin1') });
+    this.#frames.control(FRAME.OPENED, { route, steps, greeting: greeting.toString('latin1'), alias });
     const pass = (type: OutputType, from: RemoteStream['stdout']): void => {
       from.on('data', (chunk: Buffer) => this.#passOutput(type, chunk, from));
       // Paused explicitly while its greeting was read.

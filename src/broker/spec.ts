@@ -42,8 +42,16 @@ function hash(values: readonly unknown[], digits: number): string {
   return shortHash(JSON.stringify(values), digits);
 }
 
-function plainAlias(alias: Alias): object {
+/** An alias as JSON can hold it. */
+export type PlainAlias = Omit<Alias, 'given'> & { readonly given: readonly string[] };
+
+export function plainAlias(alias: Alias): PlainAlias {
   return { ...alias, given: [...alias.given].sort() };
+}
+
+/** The other way round. */
+export function wholeAlias(plain: PlainAlias): Alias {
+  return { ...plain, given: new Set(plain.given) };
 }
 
 /** For the broker's stdin. */
@@ -53,8 +61,6 @@ export function encodeSpec(spec: BrokerSpec): string {
 
 /** The other way round. The text comes from our own client through a pipe that nobody else has. */
 export function decodeSpec(text: string): BrokerSpec {
-  const spec = JSON.parse(text) as Omit<BrokerSpec, 'alias'> & {
-    alias: Omit<Alias, 'given'> & { given: string[] };
-  };
-  return { ...spec, alias: { ...spec.alias, given: new Set(spec.alias.given) } };
+  const spec = JSON.parse(text) as Omit<BrokerSpec, 'alias'> & { alias: PlainAlias };
+  return { ...spec, alias: wholeAlias(spec.alias) };
 }

@@ -2,7 +2,6 @@
  * `pine-rshctl queue`: the mail that could not be sent yet, and what is held because only a person can decide about it.
  */
 import { Failure } from '../errors.ts';
-import { writeAll } from '../log.ts';
 import { type FlushedMail, flushQueue } from '../mail/flush.ts';
 import { type MailSummary, summarizeMail } from '../mail/message-summary.ts';
 import { type MailEntry, QueueFolder } from '../mail/queue-folder.ts';
@@ -11,6 +10,7 @@ import { nearestName } from '../nearest-name.ts';
 import type { Settings } from '../settings.ts';
 import { wrapText } from '../terminal-columns.ts';
 import { escapeForTerminal } from '../terminal-text.ts';
+import { writeAll } from '../write-all.ts';
 import { declareCommand, JSON_OPTION } from './command.ts';
 import { findAlias } from './find-alias.ts';
 import { exitStatus, withInterrupt } from './interrupt.ts';

@@ -4,7 +4,7 @@ import { utimesSync, writeFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
-import { BrokerUseless, openThroughBroker } from '../../src/broker/client.ts';
+import { BrokerUseless, openThroughBroker, takeThroughBroker } from '../../src/broker/client.ts';
 import { connectThroughBroker } from '../../src/broker/connect-client.ts';
 import {
   encodeControl,
@@ -49,6 +49,24 @@ function open(path: string, request = MAIL, signal = ALWAYS, onGreeting = (_: Ui
   return openThroughBroker(path, UID, request, signal, onGreeting);
 }
 
+const CALL = { args: ['work', '-l', 'pat', 'exec', '/etc/rimapd'], env: { HOME: '/home/pat' } };
+const TAKEN = encodeControl(FRAME.OPENED, {
+  route: 'warm',
+  steps: {},
+  greeting: '* PREAUTH \xe9\r\n',
+  alias: { name: 'work', given: ['HOSTNAME'] },
+});
+
+/** What a client that takes hears: its session, its greeting, and what it did in the meantime. */
+async function take(path: string) {
+  const heard: string[] = [];
+  const taken = await takeThroughBroker(path, UID, CALL, {
+    onAsked: () => heard.push('asked'),
+    onGreeting: (greeting) => heard.push(Buffer.from(greeting).toString('latin1')),
+  });
+  return { taken, heard };
+}
+
 const fail = (code: string, facts?: object) => encodeControl(FRAME.FAIL, { code, facts });
 const together = (...frames: Uint8Array[]): Buffer => Buffer.concat(frames);
 
@@ -75,6 +93,50 @@ describe('A client', { concurrency: 4 }, () => {
     });
     assert.deepEqual(await opened.stream.exit, { kind: 'status', status: 0 });
     assert.deepEqual([read, greetings, opened.route], ['* 1 EXISTS\r\n', ['* PREAUTH\r\n'], 'warm']);
+  });
+
+  test('takes what is ready for its call', async (t) => {
+    const path = await openBroker(t, {
+      [FRAME.TAKE]: together(
+        HELLO,
+        TAKEN,
+        encodeFrame(FRAME.DATA, Buffer.from('* 1 EXISTS\r\n')),
+        encodeControl(FRAME.EOF),
+        encodeControl(FRAME.EXIT, { status: 0 }),
+      ),
+    });
+    const { taken, heard } = await take(path);
+    assert.deepEqual(heard, ['asked', '* PREAUTH \xe9\r\n']);
+    assert.deepEqual(taken?.alias, { name: 'work', given: new Set(['HOSTNAME']) });
+    const { stream, route } = await (taken as NonNullable<typeof taken>).open();
+    let read = '';
+    stream.stderr.resume();
+    stream.stdout.on('data', (chunk) => {
+      read += chunk;
+    });
+    assert.deepEqual(await stream.exit, { kind: 'status', status: 0 });
+    assert.deepEqual([read, route], ['* 1 EXISTS\r\n', 'warm']);
+  });
+
+  for (const [what, answers] of [
+    ['that has nothing ready', { [FRAME.TAKE]: together(HELLO, encodeControl(FRAME.NONE, {})) }],
+    ['of another version', { [FRAME.HELLO]: encodeControl(FRAME.HELLO, { version: 0 }) }],
+    ['that says nothing', {}],
+    ['that says hello and nothing more', { [FRAME.HELLO]: HELLO }],
+    ['that hangs up', { [FRAME.TAKE]: (socket: Socket) => void socket.end(HELLO) }],
+    ['with trouble of its own', { [FRAME.TAKE]: together(HELLO, fail('out-of-resources')) }],
+    ['that breaks the protocol', { [FRAME.HELLO]: Buffer.from('HTTP/1.1 400 Bad Request\r\n') }],
+    ['that does not say whose session it is', { [FRAME.TAKE]: together(HELLO, OPENED) }],
+  ] as const) {
+    test(`takes nothing from a broker ${what}`, async (t) => {
+      const { taken, heard } = await take(await openBroker(t, answers));
+      assert.deepEqual([taken, heard], [undefined, ['asked']]);
+    });
+  }
+
+  test('takes nothing where no broker is', async (t) => {
+    const { taken, heard } = await take(join(makeTempDir(t, 'client'), 'b'));
+    assert.deepEqual([taken, heard], [undefined, []]);
   });
 
   for (const [what, exit, expected] of [

@@ -50,7 +50,7 @@ async function listen(t: TestContext, serve: (socket: Socket) => void): Promise<
 /** A broker that connects in this way and does nothing else. */
 async function openBroker(t: TestContext, connect: SessionHost['connect']): Promise<string> {
   const no = (): never => assert.fail('not asked for');
-  const host = { open: no, status: no, stop: no, failed: () => {}, count: () => {}, connect };
+  const host = { open: no, take: no, status: no, stop: no, failed: () => {}, count: () => {}, connect };
   return await listen(t, (socket) => new ServedSession((events) => wrapSocket(socket, events), host));
 }
 

@@ -12,6 +12,7 @@ import {
   PROTOCOL_VERSION,
 } from '../../src/broker/frame.ts';
 import { type Served, ServedSession, type SessionHost } from '../../src/broker/served-session.ts';
+import type { PlainAlias } from '../../src/broker/spec.ts';
 import { wrapSocket } from '../../src/broker/wire.ts';
 import { Failure } from '../../src/errors.ts';
 import { STDIN_WINDOW } from '../../src/limits.ts';
@@ -29,6 +30,7 @@ async function openBroker(t: TestContext, open: SessionHost['open'], more: Parti
   const failures: unknown[] = [];
   const host: SessionHost = {
     open,
+    take: () => undefined,
     connect: async () => false,
     status: () => ({ alias: 'work' }),
     stop: () => {},
@@ -61,6 +63,8 @@ const serve =
 
 const HELLO = encodeControl(FRAME.HELLO, { version: PROTOCOL_VERSION });
 const EXEC = encodeControl(FRAME.OPEN, { kind: 'exec', command: 'cat' });
+const CALL = { args: ['work', '-l', 'pat', 'exec', '/etc/rimapd'], env: { HOME: '/home/pat' } };
+const TAKE = encodeControl(FRAME.TAKE, CALL);
 const never = (): Promise<never> => new Promise(() => {});
 
 function send(client: RawClient, ...frames: readonly Uint8Array[]): void {
@@ -75,6 +79,8 @@ async function frameOf(client: RawClient, type: FrameType): Promise<Record<strin
 describe('A client of a broker', { concurrency: 4 }, () => {
   for (const [what, frames] of [
     ['that asks before it says hello', [EXEC]],
+    ['that takes without a call', [HELLO, encodeControl(FRAME.TAKE, {})]],
+    ['that takes what it has', [HELLO, EXEC, TAKE]],
     ['that asks for nothing there is', [HELLO, encodeControl(FRAME.HELLO, {})]],
     ['that asks for a session of no kind', [HELLO, encodeControl(FRAME.OPEN, { kind: 'shell' })]],
     ['that sends input before its session', [HELLO, EXEC, encodeFrame(FRAME.STDIN, Buffer.from('too soon'))]],
@@ -95,6 +101,45 @@ describe('A client of a broker', { concurrency: 4 }, () => {
       assert.equal(left, frames.includes(EXEC as never) && frames[0] === HELLO);
     });
   }
+
+  test('that takes what is ready gets the alias, the greeting and what comes then', async (t) => {
+    const stream = fakeStream();
+    const calls: unknown[] = [];
+    const alias = { name: 'work', given: ['HOSTNAME'] } as unknown as PlainAlias;
+    const { client, sessions } = await openBroker(t, never, {
+      take(call) {
+        calls.push(call);
+        return {
+          ...OPENED,
+          stream,
+          route: 'warm',
+          greeting: Buffer.from('* PREAUTH \xe9\r\n', 'latin1'),
+          alias,
+        };
+      },
+    });
+    send(client, HELLO, TAKE);
+    const { route, greeting, alias: told } = await frameOf(client, FRAME.OPENED);
+    assert.deepEqual(
+      { route, greeting, told },
+      { route: 'warm', greeting: '* PREAUTH \xe9\r\n', told: alias },
+    );
+    assert.deepEqual(calls, [CALL]);
+    assert.equal(sessions[0]?.isSession, true);
+    send(client, encodeFrame(FRAME.STDIN, Buffer.from('a LOGOUT\r\n')));
+    await frameOf(client, FRAME.TAKEN);
+    client.destroy();
+    await waitUntil('its end', () => !sessions[0]?.isSession);
+  });
+
+  test('that would take what is not ready is told so, and has no session', async (t) => {
+    const { client, sessions } = await openBroker(t, never, { take: () => undefined });
+    send(client, HELLO, TAKE);
+    await client.closed();
+    assert.deepEqual(await frameOf(client, FRAME.NONE), {});
+    assert.equal(client.frames.length, 2);
+    assert.equal(sessions[0]?.isSession, false);
+  });
 
   test('of another version is told the version, and no more', async (t) => {
     const { client } = await openBroker(t, never);

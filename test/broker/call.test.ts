@@ -1,0 +1,245 @@
+/** The short way: from a call to its broker, and what the broker makes of the call. */
+import assert from 'node:assert/strict';
+import { chmodSync, existsSync, readdirSync, rmSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { describe, type TestContext, test } from 'node:test';
+import { lookupAlias, queryOf } from '../../src/alias/lookup.ts';
+import { parseArgv } from '../../src/argv.ts';
+import { type Call, findCall, linkCall, removeDeadCalls } from '../../src/broker/call.ts';
+import { CallCheck } from '../../src/broker/call-check.ts';
+import { FrameError } from '../../src/broker/frame.ts';
+import { listenSocket, type SocketListener } from '../../src/broker/socket.ts';
+import { listBrokerSockets } from '../../src/broker/socket-path.ts';
+import { brokerFileName } from '../../src/broker/spec.ts';
+import { findWanted, parseTake } from '../../src/broker/take-request.ts';
+import { readCallerSettings, readSettings } from '../../src/settings.ts';
+import { defer } from '../helpers/scope.ts';
+import { type AliasKeys, openTempHome } from '../helpers/temp-home.ts';
+
+const PINE = ['work', '-l', 'pat', 'exec', '/etc/rimapd'];
+const KEYS: AliasKeys = { HOSTNAME: 'mail.example.org', USER: 'pat' };
+const UID = process.getuid?.() ?? 0;
+
+/** A home with the alias `work`, and calls that are made there. */
+function openCaller(t: TestContext, keys = KEYS) {
+  const home = openTempHome(t);
+  home.writeAlias('work', keys);
+  const settings = readSettings(home.env);
+  const call = (args: readonly string[] = PINE, env = {}): Call => ({
+    args,
+    env: { ...settings.brokerEnv, ...env },
+  });
+  /** The name that a client gives the broker it finds by itself. */
+  const ownName = (args: readonly string[] = PINE): string => {
+    const parsed = parseArgv(args);
+    assert.ok(parsed.kind === 'session');
+    const found = lookupAlias(settings, queryOf(parsed.invocation));
+    assert.ok(found.kind === 'managed');
+    return brokerFileName(found.alias, parsed.invocation.family, settings);
+  };
+  return { home, settings, call, ownName };
+}
+
+async function listen(t: TestContext, path: string): Promise<SocketListener> {
+  const listener = await listenSocket(path, UID, () => {});
+  assert.ok(listener !== undefined);
+  defer(t, () => listener.server.close());
+  return listener;
+}
+
+describe('A call', () => {
+  test('leads to the broker that served it, and no other call does', async (t) => {
+    const { home, settings, call } = openCaller(t);
+    const socket = join(home.runtimeDir, 'b-00000000-0000000000000000');
+    await listen(t, socket);
+    assert.equal(findCall(call(), settings), undefined);
+    linkCall(call(), socket, UID);
+    linkCall(call(), socket, UID);
+    const found = findCall(call(), settings);
+    assert.match(basename(found ?? ''), /^c-[0-9a-f]{16}$/);
+    assert.equal(readdirSync(home.runtimeDir).length, 2);
+    for (const other of [
+      call(['work', '-l', 'pat', 'exec', '/etc/rimapd', '']),
+      call(['work', '-l', 'pa', 't', 'exec', '/etc/rimapd']),
+      call(PINE, { SSH_AUTH_SOCK: '/run/other' }),
+      call(PINE, { HOME: '/home/pat' }),
+      call(PINE, { PINE_RSH_CONFIG_DIR: '/srv' }),
+    ]) {
+      assert.equal(findCall(other, settings), undefined, JSON.stringify(other));
+    }
+    assert.deepEqual(listBrokerSockets(settings), [socket], 'it is no broker of its own');
+  });
+
+  test('leads to the newest broker that served it', async (t) => {
+    const { home, settings, call } = openCaller(t);
+    const [older, newer] = ['b-00000000-0000000000000000', 'b-00000000-1111111111111111'];
+    for (const name of [older, newer] as const) {
+      const socket = join(home.runtimeDir, name);
+      await listen(t, socket);
+      linkCall(call(), socket, UID);
+    }
+    rmSync(join(home.runtimeDir, older as string));
+    removeDeadCalls(home.runtimeDir);
+    assert.notEqual(findCall(call(), settings), undefined);
+    rmSync(join(home.runtimeDir, newer as string));
+    removeDeadCalls(home.runtimeDir);
+    assert.deepEqual(readdirSync(home.runtimeDir), []);
+  });
+
+  test('leads nowhere through a folder that others can enter', async (t) => {
+    const { home, settings, call } = openCaller(t);
+    const socket = join(home.runtimeDir, 'b-00000000-0000000000000000');
+    await listen(t, socket);
+    linkCall(call(), socket, UID);
+    chmodSync(home.runtimeDir, 0o755);
+    assert.equal(findCall(call(), settings), undefined);
+    chmodSync(home.runtimeDir, 0o700);
+    assert.notEqual(findCall(call(), settings), undefined);
+  });
+
+  test('that leads nowhere leaves no folder behind', (t) => {
+    const { home, settings, call } = openCaller(t);
+    rmSync(home.runtimeDir, { recursive: true });
+    assert.equal(findCall(call(), settings), undefined);
+    linkCall(call(), join(home.runtimeDir, 'b-00000000-0000000000000000'), UID);
+    removeDeadCalls(home.runtimeDir);
+    assert.equal(existsSync(home.runtimeDir), false);
+  });
+
+  test('holds all of the environment that settings are made of', () => {
+    const env: Record<string, string> = {};
+    for (const name of ['CONFIG', 'STATE', 'RUNTIME']) env[`PINE_RSH_${name}_DIR`] = `/pine/${name}`;
+    Object.assign(env, {
+      HOME: '/h',
+      PATH: '/bin',
+      SSH_AUTH_SOCK: '/agent',
+      SSH_ASKPASS: '/ask',
+      SSH_ASKPASS_REQUIRE: 'force',
+      PINE_RSH_SHORTCUTS: 'no',
+      XDG_RUNTIME_DIR: '/run/user/1',
+      LD_PRELOAD: '/no/part/of/it',
+    });
+    const all = readSettings(env);
+    assert.deepEqual(readSettings(all.brokerEnv), all);
+    const { uid, runtimeDirs, brokerEnv } = all;
+    assert.deepEqual(readCallerSettings(env), { uid, runtimeDirs, brokerEnv });
+  });
+});
+
+describe('What a call asks for', () => {
+  for (const args of [
+    PINE,
+    ['work'],
+    ['work', 'exec', '/etc/rimapd'],
+    ['-l', 'kim', 'work', 'imapd'],
+    ['-4', '-p', '2222', 'kim@work', 'rimapd'],
+    ['WORK', '-l', 'pat', 'exec', '/etc/rimapd'],
+  ]) {
+    test(`${args.join(' ')}: the alias that the client finds, too`, (t) => {
+      const { call, ownName } = openCaller(t);
+      assert.equal(findWanted(call(args)), ownName(args));
+    });
+  }
+
+  for (const args of [
+    ['other', '-l', 'pat', 'exec', '/etc/rimapd'],
+    ['work', 'uptime'],
+    ['work', '-s', 'sftp'],
+    ['-W', 'news:119', 'work'],
+    ['-G', 'work'],
+    ['work', '/opt/other/imapd'],
+    ['--version'],
+    ['--help'],
+  ]) {
+    test(`${args.join(' ')}: no imapd of an alias`, (t) => {
+      const { call } = openCaller(t);
+      assert.equal(findWanted(call(args)), undefined);
+    });
+  }
+
+  test('is what the alias file says now', (t) => {
+    const { home, call, ownName } = openCaller(t);
+    const before = findWanted(call());
+    home.writeAlias('work', { ...KEYS, HOSTNAME: 'other.example.org' });
+    assert.notEqual(findWanted(call()), before);
+    assert.equal(findWanted(call()), ownName());
+    home.writeAlias('work', KEYS);
+    assert.equal(findWanted(call()), before);
+    home.writeDefaults({ CONNECT_TIMEOUT: 11 });
+    assert.notEqual(findWanted(call()), before);
+    home.writeAlias('work', { HOSTNME: 'mail.example.org' });
+    assert.throws(() => findWanted(call()), { code: 'alias-syntax' });
+  });
+
+  test('is nothing that a frame does not hold whole', () => {
+    for (const body of [
+      {},
+      { args: 'work', env: {} },
+      { args: [1], env: {} },
+      { args: ['work'] },
+      { args: ['work'], env: null },
+      { args: ['work'], env: { HOME: 1 } },
+    ]) {
+      assert.throws(() => parseTake(body), FrameError, JSON.stringify(body));
+    }
+  });
+});
+
+describe('A broker that is called', () => {
+  const openCheck = (t: TestContext) => {
+    const caller = openCaller(t);
+    return { ...caller, check: new CallCheck(caller.ownName()) };
+  };
+  const spoil: AliasKeys = { ...KEYS, HOSTNAME: 'other.example.org' };
+
+  test('serves its own alias, and no other', (t) => {
+    const { home, call, check } = openCheck(t);
+    home.writeAlias('play', KEYS);
+    assert.equal(check.leadsHere(call()), true);
+    assert.equal(check.leadsHere(call(['play', '-l', 'pat', 'exec', '/etc/rimapd'])), false);
+    assert.equal(check.leadsHere(call(PINE, { PINE_RSH_CONFIG_DIR: home.dir })), false);
+    assert.equal(check.leadsHere(call(PINE, { SSH_AUTH_SOCK: '/run/other' })), false);
+  });
+
+  for (const [what, ready] of [
+    ['looked up when the client connected', true],
+    ['not looked up, as nothing was ready', false],
+  ] as const) {
+    test(`sees what was changed before: ${what}`, (t) => {
+      const { home, call, check } = openCheck(t);
+      assert.equal(check.leadsHere(call()), true);
+      check.foresee(ready);
+      assert.equal(check.leadsHere(call()), true);
+      home.writeAlias('work', spoil);
+      check.foresee(ready);
+      assert.equal(check.leadsHere(call()), false);
+      home.writeAlias('work', KEYS);
+      assert.equal(check.leadsHere(call()), true, 'one look is for one client');
+    });
+  }
+
+  test('does not take one call for another', (t) => {
+    const { call, check } = openCheck(t);
+    assert.equal(check.leadsHere(call()), true);
+    check.foresee(true);
+    assert.equal(check.leadsHere(call(['play'])), false);
+  });
+
+  test('forgets what it saw for a client that went away', (t) => {
+    const { home, call, check } = openCheck(t);
+    assert.equal(check.leadsHere(call()), true);
+    check.foresee(true);
+    home.writeAlias('work', spoil);
+    check.foresee(false);
+    assert.equal(check.leadsHere(call()), false);
+  });
+
+  test('serves nobody while the alias file is not to be trusted', (t) => {
+    const { home, call, check } = openCheck(t);
+    const file = home.writeAlias('work', KEYS);
+    chmodSync(file, 0o666);
+    assert.equal(check.leadsHere(call()), false);
+    chmodSync(file, 0o600);
+    assert.equal(check.leadsHere(call()), true);
+  });
+});

@@ -1,0 +1,177 @@
+/**
+ * The next folder of a mail client, which its broker hands over without the client looking anything up: it has to be
+ * the same folder, by the alias file as it is now, and whatever is wrong has to be said as on the long way.
+ */
+import assert from 'node:assert/strict';
+import { readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { encodeControl, encodeFrame, FRAME, PROTOCOL_VERSION } from '../../src/broker/frame.ts';
+import { BROKER_TAKE_MS } from '../../src/limits.ts';
+import { openFakeBroker } from '../broker/fake-broker.ts';
+import { openSharing, type Sharing } from '../broker/sharing.ts';
+import { BUILDS, type Build } from '../helpers/builds.ts';
+import { openImapClient } from '../helpers/imap-client.ts';
+import { signalProcess } from '../helpers/processes.ts';
+import { requirePrograms } from '../helpers/requirements.ts';
+import { runProgram } from '../helpers/run-program.ts';
+import { waitUntil } from '../helpers/wait.ts';
+
+const NEEDS = requirePrograms('sshd', 'imap');
+
+const HELLO = encodeControl(FRAME.HELLO, { version: PROTOCOL_VERSION, pid: 1 });
+
+const isWarm = ({ warm }: { warm: number }) => warm >= 1;
+
+/** A home that has opened one folder and has the next one ready. */
+async function openReady(t: TestContext, build: Build): Promise<Sharing> {
+  const sharing = await openSharing(t, build);
+  await sharing.leave(await sharing.open());
+  await sharing.broker(isWarm);
+  return sharing;
+}
+
+/** The path by which Pine's call finds its broker. */
+function callPath({ home }: Sharing): string {
+  const [name, another] = readdirSync(home.runtimeDir).filter((each) => each.startsWith('c-'));
+  assert.ok(name !== undefined && another === undefined);
+  return join(home.runtimeDir, name);
+}
+
+/** Puts something else where Pine's call leads to; the broker itself goes on. */
+async function replaceBroker(
+  t: TestContext,
+  sharing: Sharing,
+  onFrame: Parameters<typeof openFakeBroker>[2],
+): Promise<void> {
+  const path = callPath(sharing);
+  rmSync(path);
+  await openFakeBroker(t, path, onFrame);
+}
+
+for (const build of BUILDS) {
+  describe(`The short way (${build.name})`, { skip: NEEDS || build.skip, concurrency: 2 }, () => {
+    test('opens a whole session: both directions, its end and its status', async (t) => {
+      const { open, leave, home, host } = await openReady(t, build);
+      const session = await open();
+      assert.equal((await session.imap.ask('SELECT INBOX')).status, 'OK');
+      const { lines } = await session.imap.ask('FETCH 1:20 (BODY.PEEK[])');
+      assert.ok(lines.length > 20 * 5);
+      await leave(session);
+      assert.match(home.log(), / session .* route=warm open_ms=\d+ .* status=0 bytes_in=\d{4,}/);
+      assert.equal(host.sessionPids().length, 1);
+    });
+
+    test('is what a client takes whose call was made before', async (t) => {
+      const sharing = await openReady(t, build);
+      await replaceBroker(t, sharing, ({ type, payload }, socket) => {
+        if (type !== FRAME.TAKE) return;
+        const { args } = JSON.parse(payload.toString());
+        const alias = {
+          name: 'work',
+          given: [],
+          serverAliveInterval: 0,
+          serverAliveCountMax: 3,
+          imapd: 'auto',
+        };
+        const greeting = `* PREAUTH ${args.join(' ')}\r\n`;
+        socket.write(HELLO);
+        socket.write(encodeControl(FRAME.OPENED, { route: 'warm', steps: {}, greeting, alias }));
+        socket.write(encodeFrame(FRAME.DATA, Buffer.from('* BYE\r\n')));
+        socket.write(encodeControl(FRAME.EOF));
+        socket.write(encodeControl(FRAME.EXIT, { status: 7 }));
+      });
+      const child = sharing.start();
+      const { code } = await child.finish();
+      const said = `* PREAUTH work -l ${sharing.host.user} exec /etc/rimapd\r\n* BYE\r\n`;
+      assert.deepEqual([child.output().toString(), code], [said, 7], sharing.home.log());
+    });
+
+    for (const [what, onFrame] of [
+      ['says nothing', () => {}],
+      ['has nothing ready', 'NONE'],
+      ['breaks off', 'end'],
+    ] as const) {
+      test(`leads past whoever ${what} to the broker`, async (t) => {
+        const sharing = await openReady(t, build);
+        await replaceBroker(t, sharing, ({ type }, socket) => {
+          if (type !== FRAME.TAKE || typeof onFrame === 'function') return;
+          socket.write(HELLO);
+          if (onFrame === 'NONE') socket.write(encodeControl(FRAME.NONE, {}));
+          else socket.end();
+        });
+        await sharing.leave(await sharing.open());
+        assert.equal(sharing.routes().at(-1), 'warm', sharing.home.log());
+        // The way was mended.
+        await sharing.broker(isWarm);
+        await sharing.leave(await sharing.open());
+        assert.equal(sharing.logins(), 1);
+      });
+    }
+
+    test('is left alone by an alias that is too long to be told', async (t) => {
+      const names = Array.from({ length: 1_000 }, (_, i) => `host-${i}.example.org`);
+      const { open, leave, broker, routes } = await openSharing(t, build, {
+        alias: () => ({ ALIASES: names.join(',') }),
+      });
+      for (const _ of [1, 2, 3]) {
+        await leave(await open());
+        await broker(isWarm);
+      }
+      assert.deepEqual(routes(), ['shared', 'warm', 'warm']);
+    });
+
+    test('tells a mistake in the alias file that was just made', async (t) => {
+      const { home, host, start, open, leave, broker } = await openReady(t, build);
+      home.writeAlias('work', { ...host.aliasKeys, HOSTNME: 'mail' });
+      const child = start();
+      assert.match(await openImapClient(child).greeting(), /work\.env:\d+: .*HOSTNME/);
+      child.endInput();
+      await child.finish();
+      home.writeAlias('work', { ...host.aliasKeys, IMAPD: host.rimapd, SHARE: 'yes', PERSIST: 60 });
+      await broker(isWarm);
+      await leave(await open());
+    });
+
+    test('ends where the alias file is gone', async (t) => {
+      const { home, start } = await openReady(t, build);
+      rmSync(join(home.configDir, 'hosts', 'work.env'));
+      const child = start();
+      const { code } = await child.finish();
+      assert.deepEqual([child.output().toString(), code], ['', 255], home.log());
+    });
+
+    test('is no way for another word, another user or another home', async (t) => {
+      const { home, host, start, open } = await openReady(t, build);
+      const { stdout } = await runProgram(build.rshPath, ['work', 'echo', 'done'], { env: home.env });
+      assert.equal(stdout.toString(), 'done\n');
+      const child = start(['work', '-l', 'nobody-here', 'exec', '/etc/rimapd']);
+      assert.match(await openImapClient(child).greeting(), /^\* (BYE|OK|PREAUTH) .*pine-rsh:/);
+      child.endInput();
+      await child.finish();
+      const empty = start(undefined, { PINE_RSH_CONFIG_DIR: host.dir });
+      const { code } = await empty.finish();
+      assert.deepEqual([empty.output().toString(), code], ['', 255]);
+      await open();
+    });
+
+    for (const name of ['SIGTERM', 'SIGHUP'] as const) {
+      test(`is left by ${name} with a refusal, and not in silence`, async (t) => {
+        const sharing = await openReady(t, build);
+        let told = false;
+        await replaceBroker(t, sharing, ({ type }) => {
+          if (type === FRAME.TAKE) told = true;
+        });
+        const child = sharing.start();
+        await waitUntil('its call', () => told);
+        // It obeys signals while it waits, from a moment after its call.
+        await sleep(BROKER_TAKE_MS / 2);
+        signalProcess(child.pid, name);
+        assert.match(await openImapClient(child).greeting(), new RegExp(`pine-rsh: .*ended by ${name}`));
+        child.endInput();
+        assert.equal((await child.finish()).code, 255, sharing.home.log());
+      });
+    }
+  });
+}
