@@ -1,27 +1,30 @@
 /**
- * For Bun's bundler: all that a session starts with becomes one chunk. By itself it makes a chunk of each set of modules
- * that the same parts of the program share, which were ten for every start of pine-rsh; each is found, read and linked
- * on its own. Here every part that is loaded later asks for the session too, so that all share the same set.
+ * For Bun's bundler: all that a start needs becomes one chunk, and all that a session needs then another. By itself it
+ * makes a chunk of each set of modules that the same parts of the program share, which were ten for every start of
+ * pine-rsh; each is found, read and linked on its own. Here every part that is loaded later asks for what main.ts asks for
+ * and for the session, too, so that all share the same two sets.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+
+const AT_ONCE = /^import (?!type ).* from '(\.[^']+)';$/gm;
+const LATER = /\bimport\('(\.[^']+)'\)/g;
 
 /** @param entry path of main.ts */
 export function oneCommonChunk(entry) {
   const src = dirname(entry);
   const session = join(src, 'session.ts');
-  const lazy = new Set(listTypeScript(src).flatMap(listImports));
-  lazy.delete(session);
-  if (lazy.size === 0) throw new Error(`${src}: nothing is loaded later`);
+  const lazy = new Set(listTypeScript(src).flatMap((file) => listImports(file, LATER)));
+  if (!lazy.has(session)) throw new Error(`${src}: no session is loaded later`);
+  const first = listImports(entry, AT_ONCE);
   return {
     name: 'one-common-chunk',
     setup(build) {
       build.onLoad({ filter: /\.ts$/ }, ({ path }) => {
         if (!lazy.has(path)) return undefined;
-        return {
-          contents: `import ${JSON.stringify(session)};\n${readFileSync(path, 'utf8')}`,
-          loader: 'ts',
-        };
+        const shared = path === session ? first : [...first, session];
+        const imports = shared.map((file) => `import ${JSON.stringify(file)};\n`).join('');
+        return { contents: `${imports}${readFileSync(path, 'utf8')}`, loader: 'ts' };
       });
     },
   };
@@ -33,8 +36,8 @@ function listTypeScript(folder) {
     .map((name) => join(folder, name));
 }
 
-/** The files that a file imports when it needs them. */
-function listImports(file) {
-  const found = readFileSync(file, 'utf8').matchAll(/\bimport\('(\.[^']+)'\)/g);
+/** The files of ours that a file imports in such a way. */
+function listImports(file, way) {
+  const found = readFileSync(file, 'utf8').matchAll(way);
   return [...found].map(([, target]) => resolve(dirname(file), target));
 }
