@@ -96,6 +96,9 @@ export const STDIN_WINDOW = 1024 * 1024;
 /** A broker that is stopped or hung does not say hello; the session then opens directly. */
 export const BROKER_HELLO_MS = 1_000;
 
+/** How long a broker's unused memory stays with it. More makes an upload no faster. */
+export const BROKER_PURGE_MS = 300;
+
 /** For the answer of a broker that is asked for an imapd that is ready; it takes 1 ms. Then it is asked as usual. */
 export const BROKER_TAKE_MS = 100;
 

@@ -151,6 +151,7 @@ for (const build of BUILDS) {
       const { pid } = await broker();
       const proc = (name: string) => readFileSync(`/proc/${pid}/${name}`, 'utf8');
       assert.equal(proc('cmdline').replace(/\0+$/, '').split('\0').join(' '), 'pine-rsh --broker work');
+      const onBun = !/\/node$/.test(readlinkSync(`/proc/${pid}/exe`));
       const names = proc('environ')
         .split('\0')
         .map((line) => line.split('=', 1)[0])
@@ -158,6 +159,7 @@ for (const build of BUILDS) {
       assert.deepEqual(names.sort(), [
         'HOME',
         'LANG',
+        ...(onBun ? ['MIMALLOC_PURGE_DELAY'] : []),
         'PATH',
         'PINE_RSH_CONFIG_DIR',
         'PINE_RSH_RUNTIME_DIR',
