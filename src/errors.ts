@@ -194,6 +194,11 @@ function listReasons() {
       hint: 'set IDENTITY_FILE, load a key with ssh-add, or run: pine-rshctl connect {alias}',
       sysexit: 78,
     },
+    'agent-silent': {
+      text: 'the agent did not sign with {key} in time',
+      hint: 'touch the key, or confirm its use when asked; ssh-add -T with its .pub file tells whether it signs',
+      sysexit: 75,
+    },
     'login-refused': {
       text: '{address} accepted no key for {user}; tried {tried}; it wants {wants}',
       hint: 'add the public key to ~/.ssh/authorized_keys there',

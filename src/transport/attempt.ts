@@ -9,6 +9,7 @@ export type Stage = 'connecting' | 'exchanging keys' | 'logging in' | 'open';
 
 export class Attempt {
   stage: Stage = 'connecting';
+  #unsigned: string | undefined;
   readonly #controller = new AbortController();
   readonly #outer: AbortSignal;
   readonly #onOuterAbort = (): void => this.#controller.abort(this.#outer.reason);
@@ -37,6 +38,21 @@ export class Attempt {
   /** Aborted with a `Failure` when the time is up, or with the reason of the outer signal. */
   get signal(): AbortSignal {
     return this.#controller.signal;
+  }
+
+  /** The label of the key that an agent has not signed with yet. */
+  get unsigned(): string | undefined {
+    return this.#unsigned;
+  }
+
+  /** Runs an agent's signing, whose time does not count: it may ask a person first, or want to be touched. */
+  async waitForAgent<T>(label: string, sign: () => Promise<T>): Promise<T> {
+    this.#unsigned = label;
+    try {
+      return await this.waitForPerson(sign);
+    } finally {
+      this.#unsigned = undefined;
+    }
   }
 
   /** Runs work whose time does not count. */

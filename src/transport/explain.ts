@@ -3,7 +3,7 @@ import type { Alias } from '../alias/alias.ts';
 import { errnoOf, Failure } from '../errors.ts';
 import { LOG_SAMPLE_MAX } from '../limits.ts';
 import { type Algorithms, algorithmRemedy } from './algorithms.ts';
-import type { Stage } from './attempt.ts';
+import type { Attempt, Stage } from './attempt.ts';
 import { type KexInit, parseKexInit } from './kexinit.ts';
 
 /** What is known about an attempt when it fails. */
@@ -58,11 +58,21 @@ export function explainSshError(error: Error, facts: AttemptFacts): Failure {
   return new Failure('connection-lost', { address, why }, cause);
 }
 
-/** The reason for ending an attempt that took too long; a host that talks, but not SSH, is told apart. */
-export function explainAbort(reason: unknown, address: string, stage: Stage, sniffed: Buffer): unknown {
-  const late = reason instanceof Failure && reason.code === 'connect-timeout' && stage === 'exchanging keys';
-  if (!late || sniffed.length === 0 || sniffed.includes('SSH-')) return reason;
-  return new Failure('not-ssh', { address, why: `it said ${sampleOf(sniffed)}` }, { cause: reason });
+/**
+ * The reason for ending an attempt. One that took too long is not always the network's fault: a host that talks, but
+ * not SSH, and an agent that does not answer are told apart.
+ */
+export function explainAbort(
+  { signal, stage, unsigned }: Pick<Attempt, 'signal' | 'stage' | 'unsigned'>,
+  address: string,
+  sniffed: Buffer,
+): unknown {
+  const { reason } = signal;
+  if (!(reason instanceof Failure) || reason.code !== 'connect-timeout') return reason;
+  const cause = { cause: reason };
+  if (unsigned !== undefined) return new Failure('agent-silent', { key: unsigned }, cause);
+  if (stage !== 'exchanging keys' || sniffed.length === 0 || sniffed.includes('SSH-')) return reason;
+  return new Failure('not-ssh', { address, why: `it said ${sampleOf(sniffed)}` }, cause);
 }
 
 /** What sshd says to connections that it will not serve, before the line that every SSH server begins with. */

@@ -109,7 +109,7 @@ export function login(options: LoginOptions): Promise<Connection> {
       setTimeout(() => route.close(), CLOSE_GRACE_MS);
     };
     const abort = (): void => {
-      reject(explainAbort(attempt.signal.reason, address, attempt.stage, sniffed));
+      reject(explainAbort(attempt, address, sniffed));
       route.close();
     };
     if (attempt.signal.aborted) return abort();

@@ -115,8 +115,7 @@ export function agentIdentity(label: string, key: AgentKey): Identity | undefine
       const { attempt, client, user } = login;
       const signer = new Signer(bind(offered, algorithm), login, async (data, hash) => {
         const flags = plain === undefined ? rsaCertificateFlags(key.type) : flagsOf(hash);
-        // It may ask a person first, or want to be touched.
-        const signature = await attempt.waitForPerson(() => key.sign(data, flags, attempt.signal));
+        const signature = await attempt.waitForAgent(label, () => key.sign(data, flags, attempt.signal));
         if (plain !== undefined) return withoutType(signature);
         if (!sendSignedRequest(client, data, signature)) throw new Error('TRANSPORT=ssh2 cannot send it');
         return undefined;

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { Failure, type FailureCode } from '../../src/errors.ts';
 import { applyList, chooseAlgorithms } from '../../src/transport/algorithms.ts';
+import type { Stage } from '../../src/transport/attempt.ts';
 import { type AttemptFacts, CLOSED, explainAbort, explainSshError } from '../../src/transport/explain.ts';
 import { encodeStrings } from '../../src/transport/ssh-wire.ts';
 import { openTempConfig } from '../alias/temp-config.ts';
@@ -149,10 +150,12 @@ for (const [what, failure, code, says] of CASES) {
   });
 }
 
-test('a host that talks, but not SSH, is told from one that is slow', () => {
+test('a host that talks, but not SSH, and a silent agent are told from a host that is slow', () => {
   const late = new Failure('connect-timeout', { address: 'mail:22', seconds: 12, stage: 'exchanging keys' });
   const talk = Buffer.from('220 ESMTP\r\n');
-  const told = explainAbort(late, 'mail:22', 'exchanging keys', talk);
+  const abort = (reason: unknown, stage: Stage, sniffed: Buffer, unsigned?: string) =>
+    explainAbort({ signal: AbortSignal.abort(reason), stage, unsigned }, 'mail:22', sniffed);
+  const told = abort(late, 'exchanging keys', talk);
   assert.equal(told instanceof Failure && told.code, 'not-ssh');
   for (const [reason, stage, sniffed] of [
     [late, 'connecting', talk],
@@ -160,8 +163,12 @@ test('a host that talks, but not SSH, is told from one that is slow', () => {
     [late, 'exchanging keys', Buffer.alloc(0)],
     [new Error('gone'), 'exchanging keys', talk],
   ] as const) {
-    assert.equal(explainAbort(reason, 'mail:22', stage, sniffed), reason);
+    assert.equal(abort(reason, stage, sniffed), reason);
   }
+  const silent = abort(late, 'logging in', VERSION, 'laptop');
+  assert.equal(silent instanceof Failure && silent.message, 'the agent did not sign with laptop in time');
+  const gone = new Error('gone');
+  assert.equal(abort(gone, 'logging in', VERSION, 'laptop'), gone);
 });
 
 test('a list of algorithms changes the usual one, by names and patterns', () => {
