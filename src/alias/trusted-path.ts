@@ -165,12 +165,11 @@ export function explainSystemError(error: unknown, file: string, mode: 'u+r' | '
     const remedy = `chmod ${mode} ${shellWord(file)}`;
     return new Failure('file-unreadable', { file, why: 'permission denied', remedy }, { cause: error });
   }
-  const why = `cannot be read (${code})`;
-  return new Failure(
-    'file-unusable',
-    { file, why, remedy: 'check the disk or the network' },
-    { cause: error },
-  );
+  const facts =
+    code === 'EISDIR'
+      ? { file, why: 'is a folder', remedy: 'a file belongs there' }
+      : { file, why: `cannot be read (${code})`, remedy: 'check the disk or the network' };
+  return new Failure('file-unusable', facts, { cause: error });
 }
 
 /** Quotes a path for the command in a hint. */

@@ -229,6 +229,17 @@ test('what is said already is not asked, and another .pinerc is edited without a
   assert.deepEqual(await chooseChanges(makePlan(), given), { unmanaged: 'allow', pinerc: undefined });
 });
 
+test('a .pinerc that cannot be read is told before anything is changed', async (t) => {
+  const { home, run } = openRun(t, [], { yes: true, pinerc: '/' });
+  await assert.rejects(chooseChanges(makePlan(), run), {
+    code: 'file-unusable',
+    message: '/: is a folder',
+  });
+  home.writeFile('.pinerc/in/the/way', '');
+  const own = { ...run, options: { ...run.options, pinerc: 'yes' } };
+  await assert.rejects(chooseChanges(makePlan(), own), { code: 'file-unusable' });
+});
+
 test('UNMANAGED takes the place of a line that says otherwise, and the rest stays', (t) => {
   const { home, run } = openRun(t);
   const file = join(home.configDir, 'defaults.env');

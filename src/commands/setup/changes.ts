@@ -3,6 +3,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { aliasFile, defaultsFile, hostsFolder, readConfigFolder } from '../../alias/config-folder.ts';
 import { lookupAlias } from '../../alias/lookup.ts';
+import { explainSystemError } from '../../alias/trusted-path.ts';
+import { errnoOf } from '../../errors.ts';
 import { escapeForTerminal } from '../../terminal-text.ts';
 import { printLines } from '../output.ts';
 import { findSetting, listFolders, parsePinerc, userOf } from '../pinerc-file.ts';
@@ -20,13 +22,14 @@ export interface SetupChanges {
   readonly pinerc: string | undefined;
 }
 
-/** @throws {Failure} `usage` @throws {Declined} */
+/** @throws {Failure} `usage`, `file-unreadable`, `file-unusable` @throws {Declined} */
 export async function chooseChanges(plan: InstallPlan, run: SetupRun): Promise<SetupChanges> {
   const { settings, options, answers } = run;
   const own = join(settings.home, '.pinerc');
   const given = options.pinerc;
   const file = given === undefined || given === 'yes' || given === 'no' ? own : resolve(given);
-  const unmanaged = await chooseUnmanaged(file, plan, run);
+  const before = readPinerc(file);
+  const unmanaged = await chooseUnmanaged(before, plan, run);
   const edit =
     file === own
       ? await answers.getYesNo({
@@ -40,9 +43,19 @@ export async function chooseChanges(plan: InstallPlan, run: SetupRun): Promise<S
   return { unmanaged, pinerc: edit ? file : undefined };
 }
 
+/** Empty if there is none yet. @throws {Failure} `file-unreadable`, `file-unusable` */
+function readPinerc(file: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return Buffer.alloc(0);
+    throw explainSystemError(error, file, 'u+r');
+  }
+}
+
 /** Proposed where no folder that is in use would be refused. */
 async function chooseUnmanaged(
-  pinerc: string,
+  pinerc: Buffer,
   { hosts }: InstallPlan,
   { settings, options, answers }: SetupRun,
 ): Promise<SetupChanges['unmanaged']> {
@@ -66,13 +79,12 @@ async function chooseUnmanaged(
 
 /** Hosts of folders without an alias that Alpine would open by rsh first. */
 function listPlainFolders(
-  pinerc: string,
+  pinerc: Buffer,
   hosts: readonly VisitedHost[],
   settings: SetupRun['settings'],
 ): string[] {
-  if (!existsSync(pinerc)) return [];
   const names = new Set<string>();
-  for (const folder of listFolders(parsePinerc(readFileSync(pinerc, 'utf8')))) {
+  for (const folder of listFolders(parsePinerc(pinerc.toString('utf8')))) {
     const { host, port, flags } = folder;
     if (port !== undefined || flags.some((flag) => /^(?:ssl|tls|norsh|nntp|pop3)/.test(flag))) continue;
     if (hosts.some(({ name }) => name === host.toLowerCase())) continue;
@@ -107,7 +119,7 @@ export function writeChanges(plan: InstallPlan, changes: SetupChanges, run: Setu
       files.replace(file, setUnmanaged(before, changes.unmanaged), (real) => `${real}.old`);
     }
     if (changes.pinerc !== undefined) {
-      const before = existsSync(changes.pinerc) ? readFileSync(changes.pinerc, 'latin1') : '';
+      const before = readPinerc(changes.pinerc).toString('latin1');
       const inbox = findSetting(parsePinerc(before), 'inbox-path')?.value ?? '';
       otherInbox = inbox !== '' && !inbox.startsWith(formatMailbox(folder));
       const change = { programPath, folder, sendmail: plan.sendmail !== undefined };
