@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream';
 import { PassThrough } from 'node:stream';
 import type { Client, ClientChannel } from 'ssh2';
 import { Failure } from '../errors.ts';
+import { formatAddress } from './address.ts';
 import { growWindow, type RoundTrips, signalAfterEof } from './ssh2-internals.ts';
 import type { RemoteCommand, RemoteExit, RemoteStream } from './transport.ts';
 
@@ -52,7 +53,7 @@ export function forwardOnClient(
     attempt(reject, lost, address, () => {
       client.forwardOut('127.0.0.1', 0, host, port, (error, channel) => {
         if (error) {
-          const target = `${host}:${port}`;
+          const target = formatAddress(host, port);
           reject(
             lost() ??
               new Failure('forward-refused', { address, target, why: plainReason(error) }, { cause: error }),

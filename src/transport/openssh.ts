@@ -141,7 +141,7 @@ async function forwardOnMux(
   const channel = mux.openChannel('direct-tcpip', host, port, '127.0.0.1', 0);
   const opening = await channel.opening;
   if (opening === 'opened') return toRemoteStream(channel, address, lost, 'direct-tcpip');
-  const facts = { address, target: `${host}:${port}`, why: opening.refused };
+  const facts = { address, target: formatAddress(host, port), why: opening.refused };
   throw mux.isClosed ? await lost : new Failure('forward-refused', facts);
 }
 
