@@ -19,10 +19,11 @@ import {
 import { Log } from '../log.ts';
 import { formatAddress } from '../transport/address.ts';
 import { connect } from '../transport/connect.ts';
-import { openImapd, withAbort } from '../transport/imapd.ts';
+import { openImapd } from '../transport/imapd.ts';
 import type { Prompt } from '../transport/prompt.ts';
 import { rememberTimeout } from '../transport/recent-timeout.ts';
 import type { Connection, RemoteStream } from '../transport/transport.ts';
+import { withAbort } from '../with-abort.ts';
 import { BurstWatch } from './burst-watch.ts';
 import { type Call, removeDeadCalls } from './call.ts';
 import { CallCheck } from './call-check.ts';

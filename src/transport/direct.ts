@@ -1,7 +1,8 @@
 /** A session over a connection of its own. */
 import type { ReachedSession, ReachRequest } from '../reach.ts';
+import { withAbort } from '../with-abort.ts';
 import { connect } from './connect.ts';
-import { openImapd, withAbort } from './imapd.ts';
+import { openImapd } from './imapd.ts';
 import { rememberTimeout } from './recent-timeout.ts';
 import type { Connection, RemoteStream } from './transport.ts';
 

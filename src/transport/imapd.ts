@@ -8,6 +8,7 @@ import { GreetingGuard, type GreetingVerdict } from '../imap/greeting.ts';
 import { imapdCommand, STATUS_NOT_EXECUTABLE, STATUS_NOT_FOUND } from '../imap/imapd-command.ts';
 import { LOG_SAMPLE_MAX, OPEN_DEADLINE_MS } from '../limits.ts';
 import type { Log } from '../log.ts';
+import { withAbort } from '../with-abort.ts';
 import type { Connection, RemoteExit, RemoteStream } from './transport.ts';
 
 /** A session whose stdout goes on right behind the greeting. */
@@ -164,14 +165,4 @@ class LastWords {
   get text(): string {
     return (this.#text.trimEnd().split('\n').at(-1) as string).trim();
   }
-}
-
-/** The promise's value, or the signal's reason, whichever comes first. */
-export function withAbort<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason);
-    if (signal.aborted) onAbort();
-    signal.addEventListener('abort', onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
 }
