@@ -90,6 +90,9 @@ export const SIGNAL_UNKNOWN = 9;
 /** One frame between client and broker: two SSH packets' worth, so that a copy stays in the cache. */
 export const FRAME_PAYLOAD_MAX = 64 * 1024;
 
+/** Output that may wait for the caller, beside what the session may hold; as much as a pipe of Linux holds (pipe(7)). */
+export const CALLER_AHEAD = 64 * 1024;
+
 /** STDIN that a client may have under way to the broker without its word: enough for any line, small in memory. */
 export const STDIN_WINDOW = 1024 * 1024;
 

@@ -14,7 +14,7 @@ import { OPEN_DEADLINE_MS } from './limits.ts';
 import type { Log } from './log.ts';
 import type { Settings } from './settings.ts';
 import { formatAddress } from './transport/address.ts';
-import type { RemoteStream } from './transport/transport.ts';
+import type { SessionStream } from './transport/transport.ts';
 
 export interface ReachRequest {
   /** A mail client's call: its next one may lead to the broker at once. */
@@ -36,7 +36,7 @@ export interface ReachRequest {
 
 /** A session ready to be piped. */
 export interface ReachedSession {
-  readonly stream: RemoteStream;
+  readonly stream: SessionStream;
   readonly route: 'direct' | 'shared' | 'warm';
   /** True if the peer answers; for a client that waits. */
   readonly alive: (withinMs: number) => Promise<boolean>;

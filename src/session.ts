@@ -148,9 +148,10 @@ async function runInvocation(
     );
   }
   const { pump } = await import('./pipe/pump.ts');
+  const { openInput, openOutput } = await import('./pipe/caller-streams.ts');
   const result = await pump(
     opened,
-    { stdin: process.stdin, stdout: process.stdout, stderr: answer.mail ? undefined : process.stderr },
+    { stdin: openInput(), stdout: openOutput(1), stderr: answer.mail ? undefined : openOutput(2) },
     {
       mail: answer.mail,
       stdinFromNull: invocation.stdinFromNull,

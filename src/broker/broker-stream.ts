@@ -1,8 +1,8 @@
 /** An open session through a broker, as the streams that everyone pipes. */
-import { Readable, Writable } from 'node:stream';
 import { Failure } from '../errors.ts';
+import { LightSink, LightSource } from '../light-streams.ts';
 import { BROKER_CHECK_MS, STDIN_WINDOW } from '../limits.ts';
-import type { RemoteExit, RemoteStream } from '../transport/transport.ts';
+import type { RemoteExit, SessionStream } from '../transport/transport.ts';
 import { decodeFailure } from './client.ts';
 import { FRAME, type Frame, type FrameType, parseControl } from './frame.ts';
 import type { FrameHandler, FrameSocket } from './frame-socket.ts';
@@ -10,10 +10,10 @@ import type { FrameHandler, FrameSocket } from './frame-socket.ts';
 /** What an output may hold before the broker has to wait. */
 const OUTPUT_AHEAD = STDIN_WINDOW;
 
-export class BrokerStream implements RemoteStream, FrameHandler {
-  readonly stdin: Writable;
-  readonly stdout: Readable;
-  readonly stderr: Readable;
+export class BrokerStream implements SessionStream, FrameHandler {
+  readonly stdin: LightSink;
+  readonly stdout: LightSource;
+  readonly stderr: LightSource;
   readonly exit: Promise<RemoteExit>;
   readonly #frames: FrameSocket;
   #settleExit: (exit: RemoteExit) => void = () => {};
@@ -22,30 +22,20 @@ export class BrokerStream implements RemoteStream, FrameHandler {
   #untaken = 0;
   #whenTaken: (() => void) | undefined;
   /** Outputs that hold as much as they may; while there is one, nothing more is read from the broker. */
-  readonly #full = new Set<Readable>();
+  readonly #full = new Set<LightSource>();
   readonly #pongs: ((alive: boolean) => void)[] = [];
 
   constructor(frames: FrameSocket) {
     this.#frames = frames;
-    const onRead = (output: Readable): void => {
+    const onWanted = (output: LightSource): void => {
       if (this.#full.delete(output) && this.#full.size === 0) frames.resume();
     };
-    const output = (): Readable =>
-      new Readable({
-        highWaterMark: OUTPUT_AHEAD,
-        read() {
-          onRead(this);
-        },
-      });
-    this.stdout = output();
-    this.stderr = output();
-    this.stdin = new Writable({
-      highWaterMark: STDIN_WINDOW,
-      write: (chunk: Buffer, _, done) => this.#send(chunk, done),
-      final: (done) => {
-        frames.control(FRAME.EOF);
-        done();
-      },
+    this.stdout = new LightSource(OUTPUT_AHEAD, onWanted);
+    this.stderr = new LightSource(OUTPUT_AHEAD, onWanted);
+    this.stdin = new LightSink({
+      ahead: STDIN_WINDOW,
+      write: (chunk, done) => this.#send(chunk, done),
+      end: () => void frames.control(FRAME.EOF),
     });
     for (const stream of [this.stdout, this.stderr, this.stdin]) stream.on('error', () => {});
     this.exit = this.#awaitExit();
@@ -84,8 +74,8 @@ export class BrokerStream implements RemoteStream, FrameHandler {
     if (type === FRAME.DATA) this.#push(this.stdout, payload);
     else if (type === FRAME.STDERR) this.#push(this.stderr, payload);
     else if (type === FRAME.EOF) {
-      this.stdout.push(null);
-      this.stderr.push(null);
+      this.stdout.finish();
+      this.stderr.finish();
     } else this.#onControl(type, parseControl(payload));
   }
 
@@ -94,7 +84,7 @@ export class BrokerStream implements RemoteStream, FrameHandler {
     this.#end({ kind: 'lost', failure: lostBroker() });
   }
 
-  #push(stream: Readable, payload: Buffer): void {
+  #push(stream: LightSource, payload: Buffer): void {
     if (stream.push(payload)) return;
     this.#full.add(stream);
     this.#frames.pause();
@@ -115,14 +105,14 @@ export class BrokerStream implements RemoteStream, FrameHandler {
   #end(outcome: RemoteExit): void {
     if (this.#outcome !== undefined) return;
     this.#outcome = outcome;
-    this.stdout.push(null);
-    this.stderr.push(null);
+    this.stdout.finish();
+    this.stderr.finish();
     this.#settleExit(outcome);
     this.#frames.end();
   }
 
   /** As much of it as may be under way; the rest waits for TAKEN. */
-  #send(chunk: Buffer, done: () => void): void {
+  #send(chunk: Uint8Array, done: () => void): void {
     const part = chunk.subarray(0, STDIN_WINDOW - this.#untaken);
     if (part.length > 0) {
       this.#untaken += part.length;

@@ -7,7 +7,7 @@ import { latin1Bytes } from '../bytes.ts';
 import { makeDeferred } from '../deferred.ts';
 import { Failure, type FailureCode, failureReasons } from '../errors.ts';
 import { BROKER_CHECK_MS, BROKER_HELLO_MS, BROKER_TAKE_MS } from '../limits.ts';
-import type { RemoteStream } from '../transport/transport.ts';
+import type { SessionStream } from '../transport/transport.ts';
 import type { Call } from './call.ts';
 import { FRAME, type Frame, type FrameType, PROTOCOL_VERSION, parseControl } from './frame.ts';
 import type { FrameHandler, FrameSocket } from './frame-socket.ts';
@@ -19,7 +19,7 @@ const HELLO = [FRAME.HELLO, { version: PROTOCOL_VERSION }] as const;
 
 /** What a broker hands over (PROTOCOL.md, OPENED). */
 export interface OpenedSession {
-  readonly stream: RemoteStream;
+  readonly stream: SessionStream;
   readonly route: 'shared' | 'warm';
   readonly alive: (withinMs: number) => Promise<boolean>;
 }

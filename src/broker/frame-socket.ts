@@ -86,7 +86,7 @@ export class FrameSocket {
   }
 
   /** Raw bytes in as many frames as they need; false when the socket wants a pause. */
-  bytes(type: typeof FRAME.STDIN | typeof FRAME.DATA | typeof FRAME.STDERR, bytes: Buffer): boolean {
+  bytes(type: typeof FRAME.STDIN | typeof FRAME.DATA | typeof FRAME.STDERR, bytes: Uint8Array): boolean {
     let ready = true;
     for (const part of splitPayload(bytes)) {
       // A copy of a short payload costs less than a second system call.

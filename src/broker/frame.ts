@@ -69,8 +69,8 @@ export function encodeFrame(type: FrameType, payload: Uint8Array): Uint8Array {
 }
 
 /** Bytes of any length as payloads within the limit. */
-export function splitPayload(bytes: Buffer): Buffer[] {
-  const parts: Buffer[] = [];
+export function splitPayload(bytes: Uint8Array): Uint8Array[] {
+  const parts: Uint8Array[] = [];
   for (let at = 0; at < bytes.length; at += FRAME_PAYLOAD_MAX) {
     parts.push(bytes.subarray(at, at + FRAME_PAYLOAD_MAX));
   }

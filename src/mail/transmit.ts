@@ -5,6 +5,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Alias } from '../alias/alias.ts';
+import { hasEnded } from '../byte-flow.ts';
 import { Failure, toFailure } from '../errors.ts';
 import { STATUS_NOT_EXECUTABLE, STATUS_NOT_FOUND } from '../imap/imapd-command.ts';
 import {
@@ -132,8 +133,9 @@ class Upload {
     stream.stdout.on('data', (chunk: Buffer) => this.#onOutput(1, this.#reader.push(chunk)));
     stream.stderr.on('data', (chunk: Buffer) => this.#onOutput(2, chunk));
     this.#stderrEnd = new Promise((resolve) => {
-      if (stream.stderr.readableEnded) resolve('done');
-      for (const event of ['end', 'close', 'error']) stream.stderr.once(event, () => resolve('done'));
+      if (hasEnded(stream.stderr)) resolve('done');
+      for (const event of ['end', 'close', 'error'] as const)
+        stream.stderr.once(event, () => resolve('done'));
     });
     this.#exit = stream.exit.then((exit) => {
       this.#ended = exit;

@@ -5,7 +5,7 @@
  * `stream.pipeline` is not used: on Bun it never reports a failed sink for a channel like ssh2's, and it destroys
  * standard streams, which must stay usable for a refusal.
  */
-import type { Readable, Writable } from 'node:stream';
+import { type ByteSource, carry, hasEnded, type TellingSink } from '../byte-flow.ts';
 import { GarbageCollector } from '../garbage-collector.ts';
 import { AFTER_EOF_MS, CLOSE_GRACE_MS } from '../limits.ts';
 import type { ReachedSession } from '../reach.ts';
@@ -15,10 +15,10 @@ import { isLogout, PeerWatch } from './peer-watch.ts';
 const ON_BUN = process.versions['bun'] !== undefined;
 
 export interface PumpStreams {
-  readonly stdin: Readable;
-  readonly stdout: Writable;
+  readonly stdin: ByteSource;
+  readonly stdout: TellingSink;
   /** Undefined where remote stderr must not be shown; it then went to the log already. */
-  readonly stderr: Writable | undefined;
+  readonly stderr: TellingSink | undefined;
 }
 
 export interface PumpOptions {
@@ -82,9 +82,10 @@ export async function pump(
     watch.heard(chunk);
     exitTimer.progress();
   });
-  stream.stdout.pipe(stdout, { end: false });
-  if (stderr !== undefined) stream.stderr.pipe(stderr, { end: false });
+  const stopOutput = carry(stream.stdout, stdout);
+  if (stderr !== undefined) carry(stream.stderr, stderr);
 
+  let stopInput = (): void => {};
   if (options.stdinFromNull) stream.stdin.end();
   else {
     stdin.on('data', (chunk: Buffer) => {
@@ -93,25 +94,34 @@ export async function pump(
       if (options.mail && isLogout(chunk)) exitTimer.start();
       else exitTimer.stop();
     });
-    if (options.mail) stdin.on('end', () => exitTimer.start());
-    stdin.pipe(stream.stdin);
+    const onEnd = (): void => {
+      if (options.mail) exitTimer.start();
+      stream.stdin.end();
+    };
+    stdin.on('end', onEnd);
+    const stop = carry(stdin, stream.stdin);
+    stopInput = () => {
+      stop();
+      stdin.off('end', onEnd);
+      stdin.pause();
+    };
   }
 
   const stderrDone = new Promise<void>((resolve) => {
-    if (stream.stderr.readableEnded) resolve();
-    for (const event of ['end', 'close', 'error']) stream.stderr.once(event, () => resolve());
+    if (hasEnded(stream.stderr)) resolve();
+    for (const event of ['end', 'close', 'error'] as const) stream.stderr.once(event, () => resolve());
   });
   void stream.exit.then((exit) => settle(exit));
   let end = await ended;
   watch.stop();
   exitTimer.stop();
-  stdin.unpipe();
+  stopInput();
   if (end.kind === 'status' || end.kind === 'signal' || end.kind === 'lost') {
     // The exit follows the end of stdout; what is left of stderr may still be on its way through here.
     await Promise.race([stderrDone, interrupted]);
     const written = Promise.all([flush(stdout), stderr && flush(stderr)]);
     end = await Promise.race([written.then(() => ended), interrupted]);
-  } else stream.stdout.unpipe(stdout);
+  } else stopOutput();
   session.close();
   if (end.kind === 'interrupted' || end.kind === 'reader-gone') await grace();
   return { end, bytesIn, bytesOut };
@@ -122,13 +132,12 @@ export async function pump(
  * once for an empty write, and always tells a writableLength of 0. On Node ending would shut a socket down
  * (shutdown(2)), which stays the output of whoever called us.
  */
-function flush(output: Writable): Promise<void> {
+function flush(output: TellingSink): Promise<void> {
   return new Promise((resolve) => {
     const done = () => resolve();
-    output.once('error', done);
-    output.once('close', done);
-    if (ON_BUN) output.end(done);
-    else output.write('', done);
+    for (const event of ['finish', 'error', 'close'] as const) output.once(event, done);
+    if (ON_BUN) output.end();
+    else output.write(Buffer.alloc(0), done);
   });
 }
 

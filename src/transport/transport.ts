@@ -3,6 +3,7 @@
  * system's ssh will be the other; everything above (greeting guard, refusal, sharing) sees only these shapes.
  */
 import type { Readable, Writable } from 'node:stream';
+import type { ByteSource, TellingSink } from '../byte-flow.ts';
 import type { Failure } from '../errors.ts';
 
 /** How a remote command ended. A connection that is lost before the command ended is never success. */
@@ -12,16 +13,23 @@ export type RemoteExit =
   | { readonly kind: 'lost'; readonly failure: Failure };
 
 /** A remote command's three streams and its end. All streams have error handlers already; none throws late. */
-export interface RemoteStream {
+export interface SessionStream {
   /** Ending it sends EOF. */
-  readonly stdin: Writable;
-  readonly stdout: Readable;
+  readonly stdin: TellingSink;
+  readonly stdout: ByteSource;
   /** Must be read to its end: an unread stderr stalls the channel. */
-  readonly stderr: Readable;
+  readonly stderr: ByteSource;
   /** Settles once, after the remote closed the channel; never rejects. */
   readonly exit: Promise<RemoteExit>;
   /** Asks the remote to end the command (SIGTERM) and closes the channel at once. */
   kill(): void;
+}
+
+/** The same as streams of Node's, as they come from a channel. */
+export interface RemoteStream extends SessionStream {
+  readonly stdin: Writable;
+  readonly stdout: Readable;
+  readonly stderr: Readable;
 }
 
 /** What to run: a command line for the remote shell, or a subsystem by name. */

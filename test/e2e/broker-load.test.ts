@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import type { Readable } from 'node:stream';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type OpenedSession, openThroughBroker } from '../../src/broker/client.ts';
+import type { ByteSource } from '../../src/byte-flow.ts';
 import { openSharing, type Sharing } from '../broker/sharing.ts';
 import { BUILDS, type Build } from '../helpers/builds.ts';
 import { peakMemoryOf, signalProcess } from '../helpers/processes.ts';
@@ -43,10 +43,10 @@ async function openHere({ broker, settings }: Sharing, command: string): Promise
   return session;
 }
 
-async function readAll(stream: Readable): Promise<Buffer> {
+async function readAll(stream: ByteSource): Promise<Buffer> {
   const chunks: Buffer[] = [];
   stream.on('data', (chunk: Buffer) => chunks.push(chunk));
-  await once(stream, 'end');
+  await new Promise<void>((resolve) => stream.once('end', resolve));
   return Buffer.concat(chunks);
 }
 

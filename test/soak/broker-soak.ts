@@ -30,7 +30,8 @@ async function use({ stream }: OpenedSession, input: string): Promise<string> {
     output += chunk.toString('latin1');
   });
   stream.stderr.resume();
-  stream.stdin.end(input);
+  stream.stdin.write(Buffer.from(input));
+  stream.stdin.end();
   const exit = await stream.exit;
   assert.deepEqual(exit, { kind: 'status', status: 0 });
   return output;
