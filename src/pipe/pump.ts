@@ -67,7 +67,6 @@ export async function pump(
   });
 
   stdout.on('error', () => settle({ kind: 'reader-gone' }));
-  stderr?.on('error', () => {});
   stdin.on('error', () => stream.stdin.end());
   const interrupted = new Promise<PumpEnd>((resolve) => {
     const interrupt = (): void => resolve({ kind: 'interrupted' });
@@ -83,7 +82,16 @@ export async function pump(
     exitTimer.progress();
   });
   const stopOutput = carry(stream.stdout, stdout);
-  if (stderr !== undefined) carry(stream.stderr, stderr);
+  let readStderr = stderr;
+  if (stderr !== undefined) {
+    const stop = carry(stream.stderr, stderr);
+    stderr.on('error', () => {
+      // Nobody reads it any more, which must not stop the rest.
+      readStderr = undefined;
+      stop();
+      stream.stderr.resume();
+    });
+  }
 
   let stopInput = (): void => {};
   if (options.stdinFromNull) stream.stdin.end();
@@ -119,7 +127,7 @@ export async function pump(
   if (end.kind === 'status' || end.kind === 'signal' || end.kind === 'lost') {
     // The exit follows the end of stdout; what is left of stderr may still be on its way through here.
     await Promise.race([stderrDone, interrupted]);
-    const written = Promise.all([flush(stdout), stderr && flush(stderr)]);
+    const written = Promise.all([flush(stdout), readStderr && flush(readStderr)]);
     end = await Promise.race([written.then(() => ended), interrupted]);
   } else stopOutput();
   session.close();

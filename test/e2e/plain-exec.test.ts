@@ -188,6 +188,14 @@ for (const build of BUILDS) {
       await waitUntil('yes ends', () => server.remoteProcesses().length === 0);
     });
 
+    test('A reader of stderr that has gone stops neither stdout nor the end', async (t) => {
+      const { home } = await openSetup(t, build);
+      const command = 'seq 1 200000 >&2; echo done; exit 3';
+      const line = `{ { "$0" work "${command}"; echo $?; } 2>&1 >&3 | true; } 3>&1`;
+      const { stdout } = await runProgram('/bin/sh', ['-c', line, build.rshPath], { env: home.env });
+      assert.equal(stdout.toString(), 'done\n3\n');
+    });
+
     test('A reader that stalls and then drains 300 MB costs bounded memory', async (t) => {
       const { home } = await openSetup(t, build);
       // The remote waits at the end, so that the process is still there to be measured.
