@@ -16,6 +16,8 @@ export interface MailSession {
   readonly pid: number;
   /** From before the spawn to the end of the greeting. */
   readonly ms: number;
+  /** Asks for nothing; gives the time from before the spawn to the end of the answer. */
+  ask(): Promise<number>;
   /** Logs out and waits for the end of the process. */
   close(): Promise<void>;
 }
@@ -30,34 +32,52 @@ export async function openMail({ file, words, env }: Command): Promise<MailSessi
   const start = performance.now();
   const child = spawn(file, words, { env, cwd: '/', stdio: ['pipe', 'pipe', 'ignore'] });
   const ended = endOf(child);
-  let text = '';
-  const ms = await new Promise<number>((resolve, reject) => {
-    const timer = setTimeout(() => {
-      child.kill('SIGKILL');
-      reject(new Error(`${file} ${words.join(' ')}: no greeting`));
-    }, PATIENCE_MS);
-    child.stdout.on('data', (chunk: Buffer) => {
-      text += chunk.toString('latin1');
-      if (!text.includes('\n')) return;
-      clearTimeout(timer);
-      resolve(performance.now() - start);
-    });
-    child.once('error', reject);
-    child.once('exit', () => {
-      clearTimeout(timer);
-      reject(new Error(`${file} ${words.join(' ')}: ended; it said: ${text}`));
-    });
-  });
+  const text = await waitForText(child, /\n/);
+  const ms = performance.now() - start;
   if (!/^\* PREAUTH (?!.*pine-rsh:)/.test(text)) throw new Error(`${file}: ${text}`);
   child.stdin.on('error', () => {});
   return {
     pid: child.pid ?? 0,
     ms,
+    ask: async () => {
+      const answered = waitForText(child, /^a (?:OK|NO|BAD)[^\n]*\n/m);
+      child.stdin.write('a NOOP\r\n');
+      await answered;
+      return performance.now() - start;
+    },
     close: async () => {
-      child.stdin.end('a LOGOUT\r\n');
+      child.stdin.end('b LOGOUT\r\n');
       await ended;
     },
   };
+}
+
+/** What the program says from now on, once it matches. @throws when it ends, or takes too long */
+function waitForText(child: ChildProcess, wanted: RegExp): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = '';
+    const settle = (act: () => void): void => {
+      clearTimeout(timer);
+      child.stdout?.off('data', onData);
+      child.off('exit', onExit);
+      act();
+    };
+    const fail = (what: string): void => {
+      settle(() => reject(new Error(`${child.spawnargs.join(' ')}: ${what}; it said: ${text}`)));
+    };
+    const onData = (chunk: Buffer): void => {
+      text += chunk.toString('latin1');
+      if (wanted.test(text)) settle(() => resolve(text));
+    };
+    const onExit = (): void => fail('ended');
+    const timer = setTimeout(() => {
+      child.kill('SIGKILL');
+      fail('takes too long');
+    }, PATIENCE_MS);
+    child.stdout?.on('data', onData);
+    child.once('exit', onExit);
+    child.once('error', (error) => fail(error.message));
+  });
 }
 
 /** One whole session; what counts is the time to its greeting. */
@@ -66,6 +86,15 @@ export async function timeMail(command: Command): Promise<number> {
   const session = await openMail(command);
   await session.close();
   return session.ms;
+}
+
+/** One whole session; what counts is the time to the answer to its first command. */
+export async function timeAnswer(command: Command): Promise<number> {
+  await sleep(SETTLE_MS);
+  const session = await openMail(command);
+  const ms = await session.ask();
+  await session.close();
+  return ms;
 }
 
 /** Several at once: the time to the last greeting. */

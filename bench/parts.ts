@@ -4,7 +4,7 @@ import { BURST, measureParallel, PARALLEL } from './parts/burst.ts';
 import { measureDecline } from './parts/decline.ts';
 import { measureAliases, measureKnownHosts } from './parts/growth.ts';
 import { measureBroker, measureIdle } from './parts/memory.ts';
-import { measureCold, measureShared, measureWarm } from './parts/opening.ts';
+import { measureAnswer, measureCold, measureShared, measureWarm } from './parts/opening.ts';
 import { DIRECTIONS, measureThroughput } from './parts/throughput.ts';
 import type { Stage } from './stage.ts';
 
@@ -17,6 +17,7 @@ export const PARTS: Readonly<Record<string, Part>> = {
   cold: atEachDistance(measureCold),
   shared: atEachDistance(measureShared),
   warm: atEachDistance(measureWarm),
+  answer: atEachDistance(measureAnswer),
   burst: async function* (stage) {
     for (const roundTrip of stage.roundTrips) yield await measureParallel('burst', stage, roundTrip, BURST);
   },

@@ -1,6 +1,6 @@
 /** Time to the greeting of one folder: the first one, one over a connection that is there, one kept warm. */
 import { countRoutes, endBroker, waitForBroker } from '../broker-watch.ts';
-import { timeMail } from '../mail-session.ts';
+import { type Command, timeAnswer, timeMail } from '../mail-session.ts';
 import { compare, type Measure, QUICK_RUNS, type Subject } from '../measure.ts';
 import { MASTER, openMaster, openOtherPeers, openSsh, type Peer, SSH } from '../peers.ts';
 import { openHome, pineOpens, type Stage } from '../stage.ts';
@@ -47,7 +47,27 @@ export async function measureShared(stage: Stage, roundTrip: number): Promise<Me
 }
 
 /** An imapd is waiting: it is waited for before each sample, and the log tells how often it was used. */
-export async function measureWarm(stage: Stage, roundTrip: number): Promise<Measure> {
+export function measureWarm(stage: Stage, roundTrip: number): Promise<Measure> {
+  return measureReady(stage, roundTrip, { part: 'warm', what: 'next folder', time: timeMail });
+}
+
+/** The same up to the answer to the first command: a greeting alone shows nobody a folder. */
+export function measureAnswer(stage: Stage, roundTrip: number): Promise<Measure> {
+  const what = 'next folder, its first answer';
+  return measureReady(stage, roundTrip, { part: 'answer', what, time: timeAnswer });
+}
+
+interface Readiness {
+  readonly part: string;
+  readonly what: string;
+  readonly time: (command: Command) => Promise<number>;
+}
+
+async function measureReady(
+  stage: Stage,
+  roundTrip: number,
+  { part, what, time }: Readiness,
+): Promise<Measure> {
   const home = openHome(stage, roundTrip);
   await timeMail(pineOpens(stage, home));
   await waitForBroker(home, 1);
@@ -55,20 +75,20 @@ export async function measureWarm(stage: Stage, roundTrip: number): Promise<Meas
     {
       who: OURS,
       sample: async () => {
-        const ms = await timeMail(pineOpens(stage, home));
+        const ms = await time(pineOpens(stage, home));
         // Before the peer's turn: the server must not be starting our next imapd meanwhile.
         await waitForBroker(home, 1);
         return ms;
       },
     },
-    timed(stage, await openMaster(stage, roundTrip)),
+    timed(stage, await openMaster(stage, roundTrip), time),
   ];
   const runs = stage.runs * QUICK_RUNS;
   const figures = await compare(subjects, runs);
   const note = `${countRoutes(home)['warm'] ?? 0} of ${runs + 1} warm`;
-  return { part: 'warm', what: 'next folder', roundTrip, unit: 'ms', figures, base: MASTER, note };
+  return { part, what, roundTrip, unit: 'ms', figures, base: MASTER, note };
 }
 
-function timed({ host }: Stage, { who, command }: Peer): Subject {
-  return { who, sample: () => timeMail(command(`exec ${host.rimapd}`)) };
+function timed({ host }: Stage, { who, command }: Peer, time = timeMail): Subject {
+  return { who, sample: () => time(command(`exec ${host.rimapd}`)) };
 }
