@@ -53,11 +53,15 @@ async function openSetup(
   return { server, drop, home, send };
 }
 
-/** A mail host whose `cat`, which stores a message, waits for a file `go`, so that an upload is held up for sure. */
+/**
+ * A mail host whose `cat`, which stores a message, waits for a file `go`, so that an upload is held up for sure. It waits
+ * no longer than there is a test: an upload that was cut leaves it alone.
+ */
 function holdUploads(t: TestContext): SshdOptions {
   const dir = makeTempDir(t, 'bin');
   chmodSync(dir, 0o755);
-  const wait = 'touch "$HOME/drop/storing"; while ! test -f "$HOME/drop/go"; do sleep 0.05; done';
+  const wait =
+    'touch "$HOME/drop/storing"; while ! test -f "$HOME/drop/go"; do test -f "$0" || exit; sleep 0.05; done';
   writeFileSync(join(dir, 'cat'), `#!/bin/sh\n${wait}\nexec ${programPath('cat')}\n`, { mode: 0o755 });
   return { env: { PATH: `${dir}:/usr/bin:/bin` } };
 }
