@@ -7,7 +7,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 
-const AT_ONCE = /^import (?!type ).* from '(\.[^']+)';$/gm;
+const AT_ONCE = /^import (?!type )[^;]* from '(\.[^']+)';$/gm;
 const LATER = /\bimport\('(\.[^']+)'\)/g;
 
 /** @param entry path of main.ts */

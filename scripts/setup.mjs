@@ -57,7 +57,7 @@ function sourcesChangedAt() {
   );
 }
 
-const BUILD_SCRIPTS = ['build.mjs', 'build-standalone.mjs', 'no-native-code.mjs'];
+const BUILD_SCRIPTS = ['build.mjs', 'build-standalone.mjs', 'no-native-code.mjs', 'one-common-chunk.mjs'];
 
 const NEVER = 0;
 
