@@ -11,9 +11,13 @@ export interface Account {
 
 /**
  * Reads passwd(5) itself: `os.userInfo` on Bun believes USER and HOME instead. An account that is not in the file
- * (LDAP) is asked for through it all the same, where Node asks the system.
+ * (LDAP) is asked for through it all the same, where Node asks the system; on Bun it is then what `env` says, which need
+ * not be the environment of this process.
  */
-export function readAccount(passwdFile = '/etc/passwd'): Account {
+export function readAccount(
+  env: Readonly<Record<string, string | undefined>> = {},
+  passwdFile = '/etc/passwd',
+): Account {
   const uid = process.getuid?.();
   try {
     const wanted = String(uid);
@@ -29,5 +33,7 @@ export function readAccount(passwdFile = '/etc/passwd'): Account {
   }
   const { userInfo } = loadBuiltin('node:os') as typeof import('node:os');
   const info = userInfo();
-  return { uid: info.uid, name: info.username, home: info.homedir };
+  const onBun = process.versions['bun'] !== undefined;
+  const { USER = info.username, HOME = info.homedir } = onBun ? env : {};
+  return { uid: info.uid, name: USER, home: HOME };
 }

@@ -105,8 +105,8 @@ export const BROKER_PURGE_MS = 300;
 /** For the answer of a broker that is asked for an imapd that is ready; it takes 1 ms. Then it is asked as usual. */
 export const BROKER_TAKE_MS = 100;
 
-/** Characters of an alias that a broker tells: each may take three bytes, and the greeting is in the same frame. */
-export const TOLD_ALIAS_MAX = 16 * 1024;
+/** Calls that lead to brokers; who varies his environment for each must not fill the folder. */
+export const CALLS_MAX = 64;
 
 /** From starting a broker to its socket; a loaded machine takes longer than an idle one's 30 ms. */
 export const BROKER_START_MS = 2_000;

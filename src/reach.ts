@@ -81,11 +81,10 @@ export async function reach(request: ReachRequest): Promise<ReachedSession> {
 
 /** What is behind a greeting that was handed over already. */
 export async function reachTaken(
-  taken: TakenSession,
+  { open, ms }: TakenSession,
   onStderr: (chunk: Buffer) => void,
 ): Promise<ReachedSession> {
-  const ms = Math.round(performance.now());
-  const opened = await taken.open();
+  const opened = await open();
   compileAsUsual();
   opened.stream.stderr.on('data', onStderr);
   return { ...opened, close: () => opened.stream.kill(), steps: { open: ms } };
@@ -128,7 +127,10 @@ async function reachShared(
     const { stream } = opened;
     if (session.kind === 'mail') {
       stream.stderr.on('data', onStderr);
-      if (session.command === undefined && call !== undefined) linkCall(call, socket, settings.uid);
+      // Without a ready imapd the short way leads nowhere, and every folder would go it first.
+      if (call !== undefined && session.command === undefined && alias.warm > 0) {
+        linkCall(call, socket, settings.uid);
+      }
     }
     return { ...opened, close: () => stream.kill() };
   } catch (error) {

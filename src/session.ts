@@ -7,11 +7,12 @@
  */
 import type { Readable } from 'node:stream';
 import type { Alias } from './alias/alias.ts';
-import { type AliasLookup, lookupAlias, queryOf } from './alias/lookup.ts';
+import { lookupAlias, queryOf } from './alias/lookup.ts';
 import { type Invocation, parseArgv } from './argv.ts';
 import type { TakenSession } from './broker/client.ts';
+import type { ToldAlias } from './broker/told-alias.ts';
 import { CallerSignals } from './caller-signals.ts';
-import { EXIT_FAILURE, Failure, toFailure } from './errors.ts';
+import { EXIT_FAILURE, errnoOf, Failure, toError, toFailure } from './errors.ts';
 import { classifySession, isMailStream, looksLikeMailStream, type SessionKind } from './imap/mail-stream.ts';
 import { EARLY_BYTE_MS, SIGNAL_STATUS_BASE } from './limits.ts';
 import { captureConsole, Log, say } from './log.ts';
@@ -57,7 +58,7 @@ export async function runSession(
   try {
     // Until argv is understood only its shape tells whether the caller speaks IMAP.
     answer.mail = looksLikeMailStream(args);
-    if (start.taken !== undefined) answer.greeted();
+    if (start.taken !== undefined) answer.greeted(start.taken.alias);
     const settings = readSettings();
     answer.log = new Log(settings.stateDir, 0);
     captureConsole(answer.log);
@@ -65,14 +66,19 @@ export async function runSession(
     if (parsed.kind !== 'session') return await explainProgram(parsed.kind);
     const log = new Log(settings.stateDir, parsed.invocation.verbosity);
     answer.log = log;
+    if (start.trouble !== undefined && errnoOf(start.trouble) === undefined) {
+      log.record('take-error', { text: toError(start.trouble).stack });
+    }
     const mailArguments = answer.mail ? undefined : asSendmail(parsed.invocation);
     answer.mailer = mailArguments !== undefined;
     if (mailer && !answer.mailer) {
       signals.release('SIGHUP', 'SIGINT', 'SIGQUIT');
       signals.obey('SIGHUP', 'SIGINT');
     }
-    const run = { args, settings, log, descriptors, answer, gone, taken: start.taken };
-    return await runInvocation(parsed.invocation, mailArguments, run);
+    const run = { args, settings, log, descriptors, answer, gone };
+    return start.taken === undefined
+      ? await runInvocation(parsed.invocation, mailArguments, run)
+      : await runTaken(parsed.invocation, start.taken, run);
   } catch (error) {
     if (!gone.aborted || error !== gone.reason) return answer.fail(error);
     const signal = String(gone.reason);
@@ -94,7 +100,6 @@ interface Run {
   readonly answer: Answer;
   /** Aborted when a signal ends us; its reason is the signal's name. */
   readonly gone: AbortSignal;
-  readonly taken: TakenSession | undefined;
 }
 
 /** sendmail's arguments if that is what is asked for. */
@@ -107,15 +112,12 @@ async function runInvocation(
   mailArguments: readonly string[] | undefined,
   run: Run,
 ): Promise<number> {
-  const { args, settings, log, descriptors, answer, gone, taken } = run;
+  const { args, settings, log, descriptors, answer, gone } = run;
   answer.name = invocation.host;
   answer.mail ||=
     isMailStream(invocation.words) && invocation.forward === undefined && !invocation.printAlias;
 
-  const found: AliasLookup =
-    taken === undefined
-      ? lookupAlias(settings, queryOf(invocation))
-      : { kind: 'managed', alias: taken.alias };
+  const found = lookupAlias(settings, queryOf(invocation));
   if (found.kind === 'unmanaged') return declineUnmanaged(invocation, found, run);
   const { alias } = found;
   answer.alias = alias;
@@ -139,8 +141,25 @@ async function runInvocation(
     throw new Failure('no-command-on-terminal', { host: invocation.host });
   }
 
-  if (taken === undefined) answer.startEarlyByte();
+  answer.startEarlyByte();
   const opened = await openSession(invocation, alias, session, run);
+  return pipeSession(invocation, alias, session.kind, opened, run);
+}
+
+/** An imapd that was handed over by its call: it has its alias and its greeting. */
+async function runTaken(invocation: Invocation, taken: TakenSession, run: Run): Promise<number> {
+  const opened = await reachTaken(taken, stderrHandler(taken.alias.name, true, run));
+  return pipeSession(invocation, taken.alias, 'mail', opened, run);
+}
+
+/** From an open session to its end. */
+async function pipeSession(
+  { stdinFromNull }: Invocation,
+  alias: ToldAlias,
+  kind: SessionKind['kind'],
+  opened: ReachedSession,
+  { settings, log, descriptors, answer, gone }: Run,
+): Promise<number> {
   if (alias.queue) {
     // The host can be reached: now is the time for what waits for it.
     void import('./mail/flusher-process.ts').then(({ sendWaitingMail }) =>
@@ -154,14 +173,14 @@ async function runInvocation(
     { stdin: openInput(), stdout: openOutput(1), stderr: answer.mail ? undefined : openOutput(2) },
     {
       mail: answer.mail,
-      stdinFromNull: invocation.stdinFromNull,
+      stdinFromNull,
       aliveInterval: alias.serverAliveInterval,
       aliveCountMax: alias.serverAliveCountMax,
       signal: gone,
     },
   );
   const status = await exitStatus(result, gone);
-  logSession(log, alias, session, opened, result, status);
+  logSession(log, alias.name, kind, opened, result, status);
   if (result.end.kind === 'lost' && (!answer.mail || !descriptors.sharedOutput)) {
     say(`${alias.name}: ${result.end.failure.message}; ${result.end.failure.hint}`);
   }
@@ -190,17 +209,12 @@ async function openSession(
   invocation: Invocation,
   alias: Alias,
   session: SessionKind,
-  { args, descriptors, answer, log, gone, settings, taken }: Run,
+  run: Run,
 ): Promise<ReachedSession> {
-  const mail = session.kind === 'mail';
-  const onStderr = (chunk: Buffer): void => {
-    log.record('stderr', { alias: alias.name, text: chunk.toString('latin1') });
-    if (mail && !descriptors.sharedOutput) process.stderr.write(escapeLines(chunk));
-  };
-  if (taken !== undefined) return reachTaken(taken, onStderr);
+  const { args, answer, log, gone, settings } = run;
   return reach({
     alias,
-    call: { args, env: settings.brokerEnv },
+    call: { args, env: settings.callEnv },
     session,
     target: invocation.forward,
     family: invocation.family,
@@ -209,8 +223,16 @@ async function openSession(
     log,
     signal: gone,
     onGreeting: (greeting) => answer.greet(greeting),
-    onStderr,
+    onStderr: stderrHandler(alias.name, session.kind === 'mail', run),
   });
+}
+
+/** What an imapd says on stderr goes to the log, and to whoever reads it apart from the mail. */
+function stderrHandler(name: string, mail: boolean, { log, descriptors }: Run): (chunk: Buffer) => void {
+  return (chunk) => {
+    log.record('stderr', { alias: name, text: chunk.toString('latin1') });
+    if (mail && !descriptors.sharedOutput) process.stderr.write(escapeLines(chunk));
+  };
 }
 
 async function exitStatus({ end }: PumpResult, gone: AbortSignal): Promise<number> {
@@ -227,16 +249,16 @@ async function signalStatus(name: string): Promise<number> {
 
 function logSession(
   log: Log,
-  alias: Alias,
-  session: SessionKind,
+  name: string,
+  kind: SessionKind['kind'],
   opened: ReachedSession,
   { end, bytesIn, bytesOut }: PumpResult,
   status: number,
 ): void {
   const why = end.kind === 'lost' ? end.failure.message : end.kind === 'stalled' ? end.why : undefined;
   log.record('session', {
-    alias: alias.name,
-    kind: session.kind,
+    alias: name,
+    kind,
     route: opened.route,
     ...Object.fromEntries(Object.entries(opened.steps).map(([step, ms]) => [`${step}_ms`, ms])),
     end: end.kind,
@@ -288,7 +310,7 @@ class Answer {
   /** Somebody else reads that message. */
   inputTaken = false;
   name = '';
-  alias: Alias | undefined;
+  alias: ToldAlias | undefined;
   /** Undefined until it is known where the log is. */
   log: Log | undefined;
   readonly #descriptors: Descriptors;
@@ -312,8 +334,10 @@ class Answer {
     }, EARLY_BYTE_MS);
   }
 
-  /** The client has its greeting already. */
-  greeted(): void {
+  /** The client has its greeting already, and that from an imapd. */
+  greeted(alias: ToldAlias): void {
+    this.mail = true;
+    this.alias = alias;
     this.#greeted = true;
   }
 

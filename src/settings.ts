@@ -1,5 +1,6 @@
 /**
- * The environment and the platform's folders, read once into one frozen object. The only reader of `process.env`.
+ * The environment and the platform's folders. The only reader of `process.env`; a broker has the environment of a call
+ * read here, too.
  *
  * Folders follow the XDG Base Directory Specification; a relative path in a variable is ignored, as it demands.
  */
@@ -30,6 +31,8 @@ export interface Settings {
    * all that is nobody else's business.
    */
   readonly brokerEnv: Readonly<Record<string, string>>;
+  /** All of the environment that decides which broker serves a call; a call is known and sent by it (broker/call.ts). */
+  readonly callEnv: Readonly<Record<string, string>>;
   /** TERM of the person's terminal, '' without one. */
   readonly term: string;
 }
@@ -66,23 +69,33 @@ const BROKER_VARIABLES: readonly string[] = [
   'PINE_RSH_SHORTCUTS',
 ];
 
+/** What `brokerFileName` and the lookup of an alias depend on; a test compares. */
+const CALL_VARIABLES: readonly string[] = [
+  'HOME',
+  'USER',
+  'SSH_AUTH_SOCK',
+  'XDG_CONFIG_HOME',
+  'KRB5CCNAME',
+  'PINE_RSH_CONFIG_DIR',
+];
+
 /** `process.env`, or what a call came with. */
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** What it takes to find a broker. */
-export type CallerSettings = Pick<Settings, 'uid' | 'runtimeDirs' | 'brokerEnv'>;
+export type CallerSettings = Pick<Settings, 'uid' | 'runtimeDirs' | 'callEnv'>;
 
 /** That part of the settings for which no file has to be read; undefined where the system knows no user ids. */
 export function readCallerSettings(env: Environment = process.env): CallerSettings | undefined {
   const uid = process.getuid?.();
   return uid === undefined
     ? undefined
-    : { uid, runtimeDirs: listRuntimeDirs(env, uid), brokerEnv: pickVariables(env) };
+    : { uid, runtimeDirs: listRuntimeDirs(env, uid), callEnv: pickVariables(env, CALL_VARIABLES) };
 }
 
 /** Reads the environment. */
 export function readSettings(env: Environment = process.env): Settings {
-  const account = readAccount();
+  const account = readAccount(env);
   const folder = (name: string): string | undefined => readFolder(env, name);
   const home = folder('HOME') ?? account.home;
   return Object.freeze({
@@ -103,7 +116,8 @@ export function readSettings(env: Environment = process.env): Settings {
     noColor: (env['NO_COLOR'] ?? '') !== '',
     shortcuts: env['PINE_RSH_SHORTCUTS'] !== 'no',
     term: env['TERM'] ?? '',
-    brokerEnv: pickVariables(env),
+    brokerEnv: pickVariables(env, BROKER_VARIABLES),
+    callEnv: pickVariables(env, CALL_VARIABLES),
   });
 }
 
@@ -120,9 +134,9 @@ function listRuntimeDirs(env: Environment, uid: number): string[] {
   return xdgRuntime === undefined ? [common] : [join(xdgRuntime, 'pine-rsh'), common];
 }
 
-function pickVariables(env: Environment): Record<string, string> {
+function pickVariables(env: Environment, names: readonly string[]): Record<string, string> {
   const picked: Record<string, string> = {};
-  for (const name of BROKER_VARIABLES) {
+  for (const name of names) {
     const value = env[name];
     if (value !== undefined) picked[name] = value;
   }

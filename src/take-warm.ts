@@ -17,6 +17,8 @@ export interface Start {
   readonly signals?: CallerSignals;
   /** Its greeting is written already. */
   readonly taken?: TakenSession;
+  /** What kept it from being tried, for the log. */
+  readonly trouble?: unknown;
 }
 
 /** Tries; never fails. */
@@ -25,7 +27,7 @@ export async function takeWarm(args: readonly string[]): Promise<Start> {
   try {
     const settings = readCallerSettings();
     if (settings === undefined) return start;
-    const call = { args, env: settings.brokerEnv };
+    const call = { args, env: settings.callEnv };
     const path = findCall(call, settings);
     if (path === undefined) return start;
     const descriptors = inspectDescriptors();
@@ -40,7 +42,7 @@ export async function takeWarm(args: readonly string[]): Promise<Start> {
       onGreeting: (greeting) => writeAll(1, greeting),
     });
     return taken === undefined ? start : { ...start, taken };
-  } catch {
-    return start;
+  } catch (trouble) {
+    return { ...start, trouble };
   }
 }

@@ -9,13 +9,7 @@ import type { Alias } from '../alias/alias.ts';
 import { forgetFolders } from '../alias/trusted-file.ts';
 import { Failure, toError, toFailure } from '../errors.ts';
 import { GarbageCollector } from '../garbage-collector.ts';
-import {
-  BROKER_LINGER_MS,
-  BROKER_OPEN_MS,
-  BROKER_TICK_MS,
-  DEFAULT_FRESH_MS,
-  TOLD_ALIAS_MAX,
-} from '../limits.ts';
+import { BROKER_LINGER_MS, BROKER_OPEN_MS, BROKER_TICK_MS, DEFAULT_FRESH_MS } from '../limits.ts';
 import { Log } from '../log.ts';
 import { formatAddress } from '../transport/address.ts';
 import { connect } from '../transport/connect.ts';
@@ -31,7 +25,8 @@ import { ConnectionPool, discard } from './connection-pool.ts';
 import type { WholeRequest } from './open-request.ts';
 import { type Served, ServedSession, type SessionHost, type Taken } from './served-session.ts';
 import { listenFrames, ownsSocket, type SocketListener } from './socket.ts';
-import { BROKER_VERSION, type BrokerSpec, type PlainAlias, plainAlias } from './spec.ts';
+import { BROKER_VERSION, type BrokerSpec } from './spec.ts';
+import { tellAlias } from './told-alias.ts';
 import { type ReadySession, WarmSessions } from './warm.ts';
 import type { AcceptWire } from './wire.ts';
 
@@ -58,8 +53,6 @@ class Broker implements SessionHost, RunningBroker {
   readonly ended: Promise<void>;
   readonly #spec: BrokerSpec;
   readonly #alias: Alias;
-  /** Undefined where it is too long to be told in a frame. */
-  readonly #plainAlias: PlainAlias | undefined;
   readonly #log: Log;
   readonly #pool: ConnectionPool;
   readonly #warm: WarmSessions;
@@ -72,6 +65,8 @@ class Broker implements SessionHost, RunningBroker {
   #bytes = 0;
   #hasConnected = false;
   #usedForMail = false;
+  /** Imapds that were handed over by their call. */
+  #taken = 0;
   #listener: SocketListener | undefined;
   #stopping = false;
   #tickTimer: NodeJS.Timeout | undefined;
@@ -83,9 +78,7 @@ class Broker implements SessionHost, RunningBroker {
     });
     this.#spec = spec;
     this.#alias = spec.alias;
-    const plain = plainAlias(spec.alias);
-    this.#plainAlias = JSON.stringify(plain).length > TOLD_ALIAS_MAX ? undefined : plain;
-    this.#calls = new CallCheck(basename(spec.socket));
+    this.#calls = new CallCheck(basename(spec.socket), (error) => this.failed(error));
     this.#log = new Log(spec.settings.stateDir, spec.verbosity);
     this.#pool = new ConnectionPool({
       dial: () => this.#dial(),
@@ -145,16 +138,15 @@ class Broker implements SessionHost, RunningBroker {
 
   take(call: Call, onStderr: (chunk: Buffer) => void, signal: AbortSignal): Taken | undefined {
     const started = performance.now();
-    const alias = this.#plainAlias;
     const { connection } = this.#warm;
-    if (alias === undefined || connection === undefined) return undefined;
-    if (this.#stopping || !this.#ownsSocket) return undefined;
+    if (connection === undefined || this.#stopping || !this.#ownsSocket) return undefined;
     if (!this.#pool.vouchAtOnce(connection) || !this.#calls.leadsHere(call)) return undefined;
-    this.#noteUse(signal);
     this.#noteFolder();
     const session = this.#warm.take(connection);
     if (session === undefined) return undefined;
-    return { ...this.#serve(session, 'warm', onStderr, started), alias };
+    this.#noteUse(signal);
+    this.#taken += 1;
+    return { ...this.#serve(session, 'warm', onStderr, started), alias: tellAlias(this.#alias) };
   }
 
   connect(prompt: Prompt, signal: AbortSignal): Promise<boolean> {
@@ -169,6 +161,7 @@ class Broker implements SessionHost, RunningBroker {
       version: BROKER_VERSION,
       sessions: this.#liveSessions(),
       warm: this.#warm.count,
+      taken: this.#taken,
       connections: this.#pool.connections,
       age_s: Math.round((performance.now() - this.#startedAt) / 1000),
       bytes: this.#bytes,

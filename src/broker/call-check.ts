@@ -2,18 +2,24 @@
  * Does a call lead to this broker's alias, as that stands in its file now? A mail client makes the same call for each
  * folder, so it is looked up the moment somebody connects: that takes as long as the client needs to write it.
  */
+import { Failure } from '../errors.ts';
 import type { Call } from './call.ts';
 import { findWanted } from './take-request.ts';
 
 export class CallCheck {
   readonly #fileName: string;
+  readonly #onBug: (error: unknown) => void;
   #last: Call | undefined;
   /** About the last call, for whoever has connected since. */
   #foreseen: boolean | undefined;
 
-  /** @param fileName the name of this broker's socket */
-  constructor(fileName: string) {
+  /**
+   * @param fileName the name of this broker's socket
+   * @param onBug told of what no client would say
+   */
+  constructor(fileName: string, onBug: (error: unknown) => void) {
     this.#fileName = fileName;
+    this.#onBug = onBug;
   }
 
   /** A client has connected; `ready`: there is something to hand over. */
@@ -32,8 +38,9 @@ export class CallCheck {
   #check(call: Call): boolean {
     try {
       return findWanted(call) === this.#fileName;
-    } catch {
-      // The client finds the same by itself, and says what it is.
+    } catch (error) {
+      // A failure the client finds by itself, and says what it is.
+      if (!(error instanceof Failure)) this.#onBug(error);
       return false;
     }
   }

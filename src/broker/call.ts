@@ -3,18 +3,20 @@
  * ready for it is told by a second name of that broker's socket, a hash over the call: a mail client makes the same
  * call for each folder, and nothing has to be read or resolved to find that name.
  */
-import { linkSync, lstatSync, readdirSync, rmSync } from 'node:fs';
+import { linkSync, readdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { BUILD } from '../build-info.ts';
 import { quickHash } from '../hash.ts';
+import { CALLS_MAX } from '../limits.ts';
 import { openRuntimeDir } from '../runtime-dir.ts';
 import type { CallerSettings } from '../settings.ts';
+import { inodeOf } from './inode.ts';
 
 /** PROTOCOL.md, TAKE. */
 export interface Call {
   /** The words after the program's name. */
   readonly args: readonly string[];
-  /** All of the environment that settings are made of. */
+  /** `callEnv` of the settings. */
   readonly env: Readonly<Record<string, string>>;
 }
 
@@ -31,12 +33,18 @@ export function findCall(call: Call, settings: CallerSettings): string | undefin
   return undefined;
 }
 
-/** Has the call lead to the broker at `socket`. Never fails: without it the next call takes the long way again. */
+/**
+ * Has the call lead to the broker at `socket`. Where there are too many already they are all forgotten: those that are
+ * still made come back. Never fails: without it the next call takes the long way again.
+ */
 export function linkCall(call: Call, socket: string, uid: number): void {
-  const path = join(dirname(socket), callFileName(call, uid));
+  const dir = dirname(socket);
+  const path = join(dir, callFileName(call, uid));
   try {
     if (inodeOf(path) === inodeOf(socket)) return;
     rmSync(path, { force: true });
+    const calls = readdirSync(dir).filter((name) => NAME.test(name));
+    if (calls.length >= CALLS_MAX) for (const name of calls) rmSync(join(dir, name), { force: true });
     linkSync(socket, path);
   } catch {
     // Another client may have been faster.
@@ -60,8 +68,4 @@ export function removeDeadCalls(dir: string): void {
 /** Two calls of one name are told apart by the broker, which looks them up. */
 function callFileName({ args, env }: Call, uid: number): string {
   return `c-${quickHash(JSON.stringify([uid, args, env, BUILD.kind, BUILD.source]))}`;
-}
-
-function inodeOf(path: string): number | undefined {
-  return lstatSync(path, { throwIfNoEntry: false })?.ino;
 }

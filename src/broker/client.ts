@@ -2,7 +2,6 @@
  * Asks a broker for a session. Loads neither ssh2 nor streams before the greeting is out: this is what a mail client
  * waits for when a folder opens.
  */
-import type { Alias } from '../alias/alias.ts';
 import { latin1Bytes } from '../bytes.ts';
 import { makeDeferred } from '../deferred.ts';
 import { Failure, type FailureCode, failureReasons } from '../errors.ts';
@@ -13,7 +12,7 @@ import { FRAME, type Frame, type FrameType, PROTOCOL_VERSION, parseControl } fro
 import type { FrameHandler, FrameSocket } from './frame-socket.ts';
 import type { OpenRequest } from './open-request.ts';
 import { connectFrames } from './socket-path.ts';
-import { type PlainAlias, wholeAlias } from './spec.ts';
+import { parseToldAlias, type ToldAlias } from './told-alias.ts';
 
 const HELLO = [FRAME.HELLO, { version: PROTOCOL_VERSION }] as const;
 
@@ -26,7 +25,9 @@ export interface OpenedSession {
 
 /** An imapd that was ready for a call (PROTOCOL.md, TAKE). */
 export interface TakenSession {
-  readonly alias: Alias;
+  readonly alias: ToldAlias;
+  /** Milliseconds from the call to the greeting. */
+  readonly ms: number;
   /** What is behind the greeting. */
   readonly open: () => Promise<OpenedSession>;
 }
@@ -69,6 +70,8 @@ export async function openThroughBroker(
 /**
  * Has the broker at `path` find the alias of a call and hand over an imapd that is ready for it; undefined if it has
  * none, or is of no use at all.
+ *
+ * @throws a system error if the socket cannot be used
  */
 export async function takeThroughBroker(
   path: string,
@@ -76,6 +79,7 @@ export async function takeThroughBroker(
   call: Call,
   { onAsked, onGreeting }: TakeEvents,
 ): Promise<TakenSession | undefined> {
+  const started = performance.now();
   const opening = new Opening(onGreeting);
   const frames = await connectFrames(path, uid, opening);
   if (frames === undefined) return undefined;
@@ -85,6 +89,7 @@ export async function takeThroughBroker(
   if (opened?.alias === undefined) return undefined;
   return {
     alias: opened.alias,
+    ms: Math.round(performance.now() - started),
     open: () => takeOver(opening, frames, opened.route),
   };
 }
@@ -104,7 +109,7 @@ async function takeOver(
 interface Opened {
   readonly route: 'shared' | 'warm';
   /** Of an imapd that was taken. */
-  readonly alias: Alias | undefined;
+  readonly alias: ToldAlias | undefined;
 }
 
 /** The conversation up to OPENED; what comes behind it waits for whoever takes over. */
@@ -153,11 +158,11 @@ class Opening implements FrameHandler {
       this.#frames = frames;
       this.#taking = true;
       frames.controls(HELLO, [FRAME.TAKE, call]);
+      // For all of it: a word that is no answer gives it no more time.
       this.#expectWord(BROKER_TAKE_MS);
       return await this.#opened.promise;
-    } catch (error) {
-      if (error instanceof BrokerUseless) return undefined;
-      throw error;
+    } catch {
+      return undefined;
     } finally {
       clearTimeout(this.#silence);
     }
@@ -170,10 +175,12 @@ class Opening implements FrameHandler {
   }
 
   onFrame(frame: Frame): void {
+    // What was under way when it was given up.
+    if (this.#settled === 'failed') return;
     if (this.#heir !== undefined) this.#heir.onFrame(frame);
     else if (this.#settled === 'opened') this.#later.push(frame);
     else {
-      this.#expectSign();
+      if (!this.#taking) this.#expectSign();
       this.#onControl(frame.type, parseControl(frame.payload));
     }
   }
@@ -198,11 +205,11 @@ class Opening implements FrameHandler {
     } else if (type === FRAME.NONE) {
       this.#fail(new BrokerUseless('the broker has nothing ready'));
     } else if (type === FRAME.OPENED) {
-      // Before the greeting is out: nothing may fail any more then.
-      const alias = this.#taking ? wholeAlias(body['alias'] as PlainAlias) : undefined;
+      // Before it counts as open: nothing may fail any more then.
+      const alias = this.#taking ? parseToldAlias(body['alias']) : undefined;
+      const greeting = latin1Bytes(String(body['greeting'] ?? ''));
       this.#settled = 'opened';
       clearTimeout(this.#silence);
-      const greeting = latin1Bytes(String(body['greeting'] ?? ''));
       if (greeting.length > 0) this.#onGreeting(greeting);
       this.#opened.resolve({ route: body['route'] === 'warm' ? 'warm' : 'shared', alias });
     }
@@ -219,7 +226,11 @@ class Opening implements FrameHandler {
   /** The broker must show within `ms` that it runs. */
   #expectWord(ms: number): void {
     clearTimeout(this.#silence);
-    this.#silence = setTimeout(() => this.#failSilent('the broker does not answer'), ms);
+    const fail = (): void => this.#failSilent('the broker does not answer');
+    // Who was stopped himself finds the time over and the answer there: that is read first.
+    this.#silence = setTimeout(() => {
+      this.#silence = setTimeout(fail, 1);
+    }, ms);
   }
 
   /** It did; after a while it is asked for another sign. */

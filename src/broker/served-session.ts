@@ -9,8 +9,8 @@ import { discard } from './connection-pool.ts';
 import { FRAME, type Frame, FrameError, type FrameType, PROTOCOL_VERSION, parseControl } from './frame.ts';
 import { FrameSocket } from './frame-socket.ts';
 import { parseOpen, type WholeRequest } from './open-request.ts';
-import type { PlainAlias } from './spec.ts';
 import { parseTake } from './take-request.ts';
+import type { ToldAlias } from './told-alias.ts';
 import type { AcceptWire } from './wire.ts';
 
 /** What the broker opened for a client. */
@@ -24,7 +24,7 @@ export interface Served {
 
 /** What was ready for a client that did not look the alias up itself. */
 export interface Taken extends Served {
-  readonly alias: PlainAlias;
+  readonly alias: ToldAlias;
 }
 
 /** What a session asks of its broker. */
@@ -209,7 +209,7 @@ export class ServedSession {
   }
 
   /** A mail stream's stderr is read where its greeting was awaited. */
-  #pipe({ stream, greeting, route, steps }: Served, kind: WholeRequest['kind'], alias?: PlainAlias): void {
+  #pipe({ stream, greeting, route, steps }: Served, kind: WholeRequest['kind'], alias?: ToldAlias): void {
     const ownStderr = kind !== 'mail';
     this.#frames.control(FRAME.OPENED, { route, steps, greeting: greeting.toString('latin1'), alias });
     const pass = (type: OutputType, from: RemoteStream['stdout']): void => {

@@ -8,6 +8,7 @@ import { createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errnoOf } from '../errors.ts';
 import { STALE_LOCK_TRIES, STALE_LOCK_WAIT_MS } from '../limits.ts';
+import { inodeOf } from './inode.ts';
 import { isBrokerLive } from './socket-path.ts';
 import { type AcceptWire, listenWires } from './wire.ts';
 
@@ -101,13 +102,4 @@ function tryLink(existing: string, path: string): boolean {
 /** True while the file at `path` is the listener's own. */
 export function ownsSocket(path: string, { inode }: SocketListener): boolean {
   return inodeOf(path) === inode;
-}
-
-/** Undefined where nothing is, or nothing can be seen. */
-function inodeOf(path: string): number | undefined {
-  try {
-    return lstatSync(path).ino;
-  } catch {
-    return undefined;
-  }
 }

@@ -42,16 +42,8 @@ function hash(values: readonly unknown[], digits: number): string {
   return shortHash(JSON.stringify(values), digits);
 }
 
-/** An alias as JSON can hold it. */
-export type PlainAlias = Omit<Alias, 'given'> & { readonly given: readonly string[] };
-
-export function plainAlias(alias: Alias): PlainAlias {
+function plainAlias(alias: Alias): object {
   return { ...alias, given: [...alias.given].sort() };
-}
-
-/** The other way round. */
-export function wholeAlias(plain: PlainAlias): Alias {
-  return { ...plain, given: new Set(plain.given) };
 }
 
 /** For the broker's stdin. */
@@ -61,6 +53,8 @@ export function encodeSpec(spec: BrokerSpec): string {
 
 /** The other way round. The text comes from our own client through a pipe that nobody else has. */
 export function decodeSpec(text: string): BrokerSpec {
-  const spec = JSON.parse(text) as Omit<BrokerSpec, 'alias'> & { alias: PlainAlias };
-  return { ...spec, alias: wholeAlias(spec.alias) };
+  const spec = JSON.parse(text) as Omit<BrokerSpec, 'alias'> & {
+    alias: Omit<Alias, 'given'> & { given: string[] };
+  };
+  return { ...spec, alias: { ...spec.alias, given: new Set(spec.alias.given) } };
 }

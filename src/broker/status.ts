@@ -11,6 +11,7 @@ export interface BrokerStatus {
   readonly version: string;
   readonly sessions: number;
   readonly warm: number;
+  readonly taken: number;
   readonly age_s: number;
   readonly bytes: number;
 }

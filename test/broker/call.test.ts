@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { chmodSync, existsSync, readdirSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
+import { listAliases } from '../../src/alias/list.ts';
 import { lookupAlias, queryOf } from '../../src/alias/lookup.ts';
 import { parseArgv } from '../../src/argv.ts';
 import { type Call, findCall, linkCall, removeDeadCalls } from '../../src/broker/call.ts';
@@ -12,6 +13,7 @@ import { listenSocket, type SocketListener } from '../../src/broker/socket.ts';
 import { listBrokerSockets } from '../../src/broker/socket-path.ts';
 import { brokerFileName } from '../../src/broker/spec.ts';
 import { findWanted, parseTake } from '../../src/broker/take-request.ts';
+import { CALLS_MAX } from '../../src/limits.ts';
 import { readCallerSettings, readSettings } from '../../src/settings.ts';
 import { defer } from '../helpers/scope.ts';
 import { type AliasKeys, openTempHome } from '../helpers/temp-home.ts';
@@ -27,7 +29,7 @@ function openCaller(t: TestContext, keys = KEYS) {
   const settings = readSettings(home.env);
   const call = (args: readonly string[] = PINE, env = {}): Call => ({
     args,
-    env: { ...settings.brokerEnv, ...env },
+    env: { ...settings.callEnv, ...env },
   });
   /** The name that a client gives the broker it finds by itself. */
   const ownName = (args: readonly string[] = PINE): string => {
@@ -106,23 +108,62 @@ describe('A call', () => {
     assert.equal(existsSync(home.runtimeDir), false);
   });
 
-  test('holds all of the environment that settings are made of', () => {
-    const env: Record<string, string> = {};
-    for (const name of ['CONFIG', 'STATE', 'RUNTIME']) env[`PINE_RSH_${name}_DIR`] = `/pine/${name}`;
-    Object.assign(env, {
-      HOME: '/h',
-      PATH: '/bin',
-      SSH_AUTH_SOCK: '/agent',
-      SSH_ASKPASS: '/ask',
-      SSH_ASKPASS_REQUIRE: 'force',
-      PINE_RSH_SHORTCUTS: 'no',
-      XDG_RUNTIME_DIR: '/run/user/1',
-      LD_PRELOAD: '/no/part/of/it',
-    });
-    const all = readSettings(env);
-    assert.deepEqual(readSettings(all.brokerEnv), all);
-    const { uid, runtimeDirs, brokerEnv } = all;
-    assert.deepEqual(readCallerSettings(env), { uid, runtimeDirs, brokerEnv });
+  test('holds all of the environment that decides which broker serves it', (t) => {
+    const { home } = openCaller(t);
+    const read = new Set<string>();
+    const env = new Proxy<Record<string, string>>(
+      {},
+      {
+        get(_, name) {
+          read.add(String(name));
+          return undefined;
+        },
+      },
+    );
+    readSettings(env);
+    assert.ok(read.size > 20, [...read].join(' '));
+    /** What is found with an environment: the folders that are looked into, and the name of the broker. */
+    const find = (set: Record<string, string>): string => {
+      const settings = readSettings(set);
+      const { configDirs, loginName } = settings;
+      const [alias] = listAliases(readSettings(home.env)).aliases;
+      assert.ok(alias?.alias !== undefined);
+      return JSON.stringify([configDirs, loginName, settings.home, brokerFileName(alias.alias, 0, settings)]);
+    };
+    const known = new Set<string>();
+    for (const name of read) {
+      // With and without the others: some count only where another one is not set.
+      for (const others of [{}, { ...home.env }]) {
+        const one = { ...others, [name]: '/one' };
+        const two = { ...others, [name]: '/two' };
+        const settings = readSettings(one);
+        assert.equal(find(settings.callEnv), find(one), name);
+        if (find(one) === find(two)) continue;
+        known.add(name);
+        assert.equal(settings.callEnv[name], '/one', `${name} decides`);
+      }
+    }
+    for (const name of ['HOME', 'SSH_AUTH_SOCK', 'KRB5CCNAME', 'XDG_CONFIG_HOME', 'PINE_RSH_CONFIG_DIR']) {
+      assert.ok(known.has(name), name);
+    }
+    const { uid, runtimeDirs, callEnv } = readSettings(home.env);
+    assert.deepEqual(readCallerSettings(home.env), { uid, runtimeDirs, callEnv });
+  });
+
+  test('is forgotten with all others where there are too many, and comes back', async (t) => {
+    const { home, settings, call } = openCaller(t);
+    const socket = join(home.runtimeDir, 'b-00000000-0000000000000000');
+    await listen(t, socket);
+    const numbered = (number: number): Call => call(['work', '-l', `pat${number}`, 'exec', '/etc/rimapd']);
+    for (let number = 0; number < 3 * CALLS_MAX; number += 1) {
+      linkCall(numbered(number), socket, UID);
+      assert.notEqual(findCall(numbered(number), settings), undefined);
+      assert.ok(readdirSync(home.runtimeDir).length <= 1 + CALLS_MAX);
+    }
+    assert.equal(findCall(numbered(0), settings), undefined);
+    linkCall(numbered(0), socket, UID);
+    assert.notEqual(findCall(numbered(0), settings), undefined);
+    assert.deepEqual(listBrokerSockets(settings), [socket]);
   });
 });
 
@@ -188,7 +229,9 @@ describe('What a call asks for', () => {
 describe('A broker that is called', () => {
   const openCheck = (t: TestContext) => {
     const caller = openCaller(t);
-    return { ...caller, check: new CallCheck(caller.ownName()) };
+    const bugs: unknown[] = [];
+    const check = new CallCheck(caller.ownName(), (error) => bugs.push(error));
+    return { ...caller, check, bugs };
   };
   const spoil: AliasKeys = { ...KEYS, HOSTNAME: 'other.example.org' };
 
@@ -232,6 +275,16 @@ describe('A broker that is called', () => {
     home.writeAlias('work', spoil);
     check.foresee(false);
     assert.equal(check.leadsHere(call()), false);
+  });
+
+  test('tells of what no client would', (t) => {
+    const { home, call, check, bugs } = openCheck(t);
+    home.writeAlias('work', { HOSTNME: 'mail.example.org' });
+    assert.equal(check.leadsHere(call()), false);
+    assert.deepEqual(bugs, []);
+    const broken = { ...call(), args: undefined } as unknown as Call;
+    assert.equal(check.leadsHere(broken), false);
+    assert.equal(bugs.length, 1);
   });
 
   test('serves nobody while the alias file is not to be trusted', (t) => {

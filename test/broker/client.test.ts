@@ -16,6 +16,7 @@ import {
 import type { OpenRequest } from '../../src/broker/open-request.ts';
 import { retireOlder } from '../../src/broker/retire.ts';
 import { listBrokers, stopBroker } from '../../src/broker/status.ts';
+import { BROKER_TAKE_MS } from '../../src/limits.ts';
 import { readSettings, type Settings } from '../../src/settings.ts';
 import { makeTempDir } from '../helpers/temp-dir.ts';
 import { openTempHome } from '../helpers/temp-home.ts';
@@ -50,12 +51,17 @@ function open(path: string, request = MAIL, signal = ALWAYS, onGreeting = (_: Ui
 }
 
 const CALL = { args: ['work', '-l', 'pat', 'exec', '/etc/rimapd'], env: { HOME: '/home/pat' } };
-const TAKEN = encodeControl(FRAME.OPENED, {
-  route: 'warm',
-  steps: {},
-  greeting: '* PREAUTH \xe9\r\n',
-  alias: { name: 'work', given: ['HOSTNAME'] },
-});
+const TOLD = {
+  name: 'work',
+  queue: true,
+  fallback: 'allow',
+  serverAliveInterval: 15,
+  serverAliveCountMax: 3,
+};
+const taken = (alias: unknown, greeting: unknown = '* PREAUTH \xe9\r\n'): Uint8Array =>
+  encodeControl(FRAME.OPENED, { route: 'warm', steps: {}, greeting, alias });
+const TAKEN = taken(TOLD);
+const NONE = encodeControl(FRAME.NONE, {});
 
 /** What a client that takes hears: its session, its greeting, and what it did in the meantime. */
 async function take(path: string) {
@@ -107,7 +113,7 @@ describe('A client', { concurrency: 4 }, () => {
     });
     const { taken, heard } = await take(path);
     assert.deepEqual(heard, ['asked', '* PREAUTH \xe9\r\n']);
-    assert.deepEqual(taken?.alias, { name: 'work', given: new Set(['HOSTNAME']) });
+    assert.deepEqual(taken?.alias, TOLD);
     const { stream, route } = await (taken as NonNullable<typeof taken>).open();
     let read = '';
     stream.stderr.resume();
@@ -119,7 +125,8 @@ describe('A client', { concurrency: 4 }, () => {
   });
 
   for (const [what, answers] of [
-    ['that has nothing ready', { [FRAME.TAKE]: together(HELLO, encodeControl(FRAME.NONE, {})) }],
+    ['that has nothing ready', { [FRAME.TAKE]: together(HELLO, NONE) }],
+    ['that has nothing ready, and then has', { [FRAME.TAKE]: together(HELLO, NONE, TAKEN) }],
     ['of another version', { [FRAME.HELLO]: encodeControl(FRAME.HELLO, { version: 0 }) }],
     ['that says nothing', {}],
     ['that says hello and nothing more', { [FRAME.HELLO]: HELLO }],
@@ -127,10 +134,17 @@ describe('A client', { concurrency: 4 }, () => {
     ['with trouble of its own', { [FRAME.TAKE]: together(HELLO, fail('out-of-resources')) }],
     ['that breaks the protocol', { [FRAME.HELLO]: Buffer.from('HTTP/1.1 400 Bad Request\r\n') }],
     ['that does not say whose session it is', { [FRAME.TAKE]: together(HELLO, OPENED) }],
+    ['that says too little of it', { [FRAME.TAKE]: together(HELLO, taken({ name: 'work' })) }],
+    ['whose greeting is none', { [FRAME.TAKE]: together(HELLO, taken(TOLD, { toString: 1 })) }],
   ] as const) {
     test(`takes nothing from a broker ${what}`, async (t) => {
-      const { taken, heard } = await take(await openBroker(t, answers));
+      const path = await openBroker(t, answers);
+      const started = performance.now();
+      const { taken, heard } = await take(path);
+      const ms = performance.now() - started;
       assert.deepEqual([taken, heard], [undefined, ['asked']]);
+      // Pine waits for its greeting meanwhile, and the long way is still to come.
+      assert.ok(ms < 10 * BROKER_TAKE_MS, `${ms} ms`);
     });
   }
 

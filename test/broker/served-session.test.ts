@@ -12,7 +12,7 @@ import {
   PROTOCOL_VERSION,
 } from '../../src/broker/frame.ts';
 import { type Served, ServedSession, type SessionHost } from '../../src/broker/served-session.ts';
-import type { PlainAlias } from '../../src/broker/spec.ts';
+import type { ToldAlias } from '../../src/broker/told-alias.ts';
 import { wrapSocket } from '../../src/broker/wire.ts';
 import { Failure } from '../../src/errors.ts';
 import { STDIN_WINDOW } from '../../src/limits.ts';
@@ -105,7 +105,13 @@ describe('A client of a broker', { concurrency: 4 }, () => {
   test('that takes what is ready gets the alias, the greeting and what comes then', async (t) => {
     const stream = fakeStream();
     const calls: unknown[] = [];
-    const alias = { name: 'work', given: ['HOSTNAME'] } as unknown as PlainAlias;
+    const alias: ToldAlias = {
+      name: 'work',
+      queue: true,
+      fallback: 'allow',
+      serverAliveInterval: 15,
+      serverAliveCountMax: 3,
+    };
     const { client, sessions } = await openBroker(t, never, {
       take(call) {
         calls.push(call);

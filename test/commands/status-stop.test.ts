@@ -34,6 +34,7 @@ const BROKER: RunningBroker = {
   pid: 4711,
   version: '0.1.0 (standalone)',
   sessions: 2,
+  taken: 0,
   warm: 1,
   age_s: 200,
   bytes: 1_600_000,

@@ -3,11 +3,22 @@
  * the same folder, by the alias file as it is now, and whatever is wrong has to be said as on the long way.
  */
 import assert from 'node:assert/strict';
-import { readdirSync, rmSync } from 'node:fs';
+import {
+  appendFileSync,
+  chmodSync,
+  linkSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { encodeControl, encodeFrame, FRAME, PROTOCOL_VERSION } from '../../src/broker/frame.ts';
+import { connectFrames } from '../../src/broker/socket-path.ts';
+import { stopBroker } from '../../src/broker/status.ts';
 import { BROKER_TAKE_MS } from '../../src/limits.ts';
 import { openFakeBroker } from '../broker/fake-broker.ts';
 import { openSharing, type Sharing } from '../broker/sharing.ts';
@@ -50,11 +61,37 @@ async function replaceBroker(
   await openFakeBroker(t, path, onFrame);
 }
 
+/** What the broker at `path` makes of Pine's call; a session that it opens is given up. */
+async function askTake(path: string, { host, settings }: Sharing): Promise<'OPENED' | 'NONE' | 'nobody'> {
+  let answer: (said: 'OPENED' | 'NONE' | 'nobody') => void = () => {};
+  const answered = new Promise<'OPENED' | 'NONE' | 'nobody'>((resolve) => {
+    answer = resolve;
+  });
+  const frames = await connectFrames(path, settings.uid, {
+    onFrame: ({ type }) => {
+      if (type === FRAME.OPENED) answer('OPENED');
+      if (type === FRAME.NONE) answer('NONE');
+    },
+    onClose: () => answer('nobody'),
+  });
+  if (frames === undefined) return 'nobody';
+  const args = ['work', '-l', host.user, 'exec', '/etc/rimapd'];
+  frames.controls(
+    [FRAME.HELLO, { version: PROTOCOL_VERSION }],
+    [FRAME.TAKE, { args, env: settings.callEnv }],
+  );
+  const said = await answered;
+  frames.destroy();
+  return said;
+}
+
 for (const build of BUILDS) {
   describe(`The short way (${build.name})`, { skip: NEEDS || build.skip, concurrency: 2 }, () => {
     test('opens a whole session: both directions, its end and its status', async (t) => {
-      const { open, leave, home, host } = await openReady(t, build);
+      const { open, leave, home, host, broker } = await openReady(t, build);
+      assert.equal((await broker()).taken, 0);
       const session = await open();
+      assert.equal((await broker()).taken, 1);
       assert.equal((await session.imap.ask('SELECT INBOX')).status, 'OK');
       const { lines } = await session.imap.ask('FETCH 1:20 (BODY.PEEK[])');
       assert.ok(lines.length > 20 * 5);
@@ -70,10 +107,10 @@ for (const build of BUILDS) {
         const { args } = JSON.parse(payload.toString());
         const alias = {
           name: 'work',
-          given: [],
+          queue: false,
+          fallback: 'deny',
           serverAliveInterval: 0,
           serverAliveCountMax: 3,
-          imapd: 'auto',
         };
         const greeting = `* PREAUTH ${args.join(' ')}\r\n`;
         socket.write(HELLO);
@@ -95,7 +132,9 @@ for (const build of BUILDS) {
     ] as const) {
       test(`leads past whoever ${what} to the broker`, async (t) => {
         const sharing = await openReady(t, build);
+        let asked = 0;
         await replaceBroker(t, sharing, ({ type }, socket) => {
+          if (type === FRAME.TAKE) asked += 1;
           if (type !== FRAME.TAKE || typeof onFrame === 'function') return;
           socket.write(HELLO);
           if (onFrame === 'NONE') socket.write(encodeControl(FRAME.NONE, {}));
@@ -106,20 +145,59 @@ for (const build of BUILDS) {
         // The way was mended.
         await sharing.broker(isWarm);
         await sharing.leave(await sharing.open());
-        assert.equal(sharing.logins(), 1);
+        assert.deepEqual([asked, sharing.logins(), (await sharing.broker()).taken], [1, 1, 1]);
       });
     }
 
-    test('is left alone by an alias that is too long to be told', async (t) => {
-      const names = Array.from({ length: 1_000 }, (_, i) => `host-${i}.example.org`);
-      const { open, leave, broker, routes } = await openSharing(t, build, {
-        alias: () => ({ ALIASES: names.join(',') }),
-      });
-      for (const _ of [1, 2, 3]) {
-        await leave(await open());
-        await broker(isWarm);
-      }
-      assert.deepEqual(routes(), ['shared', 'warm', 'warm']);
+    test('is not laid where no imapd is kept ready', async (t) => {
+      const { open, leave, home, broker } = await openSharing(t, build, { alias: () => ({ WARM: 0 }) });
+      await leave(await open());
+      await leave(await open());
+      assert.equal((await broker()).taken, 0);
+      assert.deepEqual(
+        readdirSync(home.runtimeDir).filter((name) => name.startsWith('c-')),
+        [],
+      );
+    });
+
+    test('ends at a broker that is told to stop, with a session it still has', async (t) => {
+      const sharing = await openReady(t, build);
+      const session = await sharing.open();
+      const { socket } = await sharing.broker(isWarm);
+      const path = `${socket}.still-there`;
+      linkSync(callPath(sharing), path);
+      assert.equal(await askTake(path, sharing), 'OPENED');
+      await sharing.broker(isWarm);
+      assert.equal(await stopBroker(socket, sharing.settings, false), true);
+      assert.equal(await askTake(path, sharing), 'nobody');
+      rmSync(path);
+      await sharing.leave(session);
+    });
+
+    test('leads no further than to a broker that has its own place', async (t) => {
+      const sharing = await openReady(t, build);
+      const { socket } = await sharing.broker(isWarm);
+      assert.equal(await askTake(callPath(sharing), sharing), 'OPENED');
+      await sharing.broker(isWarm);
+      renameSync(socket, `${socket}.moved`);
+      assert.equal(await askTake(callPath(sharing), sharing), 'NONE');
+      renameSync(`${socket}.moved`, socket);
+      assert.equal(await askTake(callPath(sharing), sharing), 'OPENED');
+    });
+
+    test('is barred by what is edited in the alias file, and open again when that is undone', async (t) => {
+      const sharing = await openReady(t, build);
+      const { home } = sharing;
+      const file = join(home.configDir, 'hosts', 'work.env');
+      const before = readFileSync(file, 'utf8');
+      const path = callPath(sharing);
+      appendFileSync(file, 'CONNECT_TIMEOUT=17\n');
+      assert.equal(await askTake(path, sharing), 'NONE');
+      writeFileSync(file, before);
+      chmodSync(file, 0o666);
+      assert.equal(await askTake(path, sharing), 'NONE');
+      chmodSync(file, 0o600);
+      assert.equal(await askTake(path, sharing), 'OPENED');
     });
 
     test('tells a mistake in the alias file that was just made', async (t) => {
@@ -159,6 +237,8 @@ for (const build of BUILDS) {
     for (const name of ['SIGTERM', 'SIGHUP'] as const) {
       test(`is left by ${name} with a refusal, and not in silence`, async (t) => {
         const sharing = await openReady(t, build);
+        // So that nobody opens the folder, should the signal come late.
+        signalProcess((await sharing.broker()).pid, 'SIGSTOP');
         let told = false;
         await replaceBroker(t, sharing, ({ type }) => {
           if (type === FRAME.TAKE) told = true;
