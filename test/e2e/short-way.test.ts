@@ -33,6 +33,8 @@ const NEEDS = requirePrograms('sshd', 'imap');
 
 const HELLO = encodeControl(FRAME.HELLO, { version: PROTOCOL_VERSION, pid: 1 });
 
+const TOLD = { name: 'work', queue: false, fallback: 'deny', serverAliveInterval: 0, serverAliveCountMax: 3 };
+
 const isWarm = ({ warm }: { warm: number }) => warm >= 1;
 
 /** A home that has opened one folder and has the next one ready. */
@@ -100,30 +102,34 @@ for (const build of BUILDS) {
       assert.equal(host.sessionPids().length, 1);
     });
 
-    test('is what a client takes whose call was made before', async (t) => {
-      const sharing = await openReady(t, build);
-      await replaceBroker(t, sharing, ({ type, payload }, socket) => {
-        if (type !== FRAME.TAKE) return;
-        const { args } = JSON.parse(payload.toString());
-        const alias = {
-          name: 'work',
-          queue: false,
-          fallback: 'deny',
-          serverAliveInterval: 0,
-          serverAliveCountMax: 3,
-        };
-        const greeting = `* PREAUTH ${args.join(' ')}\r\n`;
-        socket.write(HELLO);
-        socket.write(encodeControl(FRAME.OPENED, { route: 'warm', steps: {}, greeting, alias }));
-        socket.write(encodeFrame(FRAME.DATA, Buffer.from('* BYE\r\n')));
-        socket.write(encodeControl(FRAME.EOF));
-        socket.write(encodeControl(FRAME.EXIT, { status: 7 }));
+    for (const [what, stopped] of [
+      ['whose call was made before', false],
+      ['that is stopped for longer than it would wait', true],
+    ] as const) {
+      test(`is what a client takes ${what}`, async (t) => {
+        const sharing = await openReady(t, build);
+        let pid = 0;
+        await replaceBroker(t, sharing, async ({ type, payload }, socket) => {
+          if (type !== FRAME.TAKE) return;
+          if (stopped) signalProcess(pid, 'SIGSTOP');
+          const { args } = JSON.parse(payload.toString());
+          const greeting = `* PREAUTH ${args.join(' ')}\r\n`;
+          socket.write(HELLO);
+          socket.write(encodeControl(FRAME.OPENED, { route: 'warm', steps: {}, greeting, alias: TOLD }));
+          socket.write(encodeFrame(FRAME.DATA, Buffer.from('* BYE\r\n')));
+          socket.write(encodeControl(FRAME.EOF));
+          socket.write(encodeControl(FRAME.EXIT, { status: 7 }));
+          if (!stopped) return;
+          await sleep(3 * BROKER_TAKE_MS);
+          signalProcess(pid, 'SIGCONT');
+        });
+        const child = sharing.start();
+        pid = child.pid;
+        const { code } = await child.finish();
+        const said = `* PREAUTH work -l ${sharing.host.user} exec /etc/rimapd\r\n* BYE\r\n`;
+        assert.deepEqual([child.output().toString(), code], [said, 7], sharing.home.log());
       });
-      const child = sharing.start();
-      const { code } = await child.finish();
-      const said = `* PREAUTH work -l ${sharing.host.user} exec /etc/rimapd\r\n* BYE\r\n`;
-      assert.deepEqual([child.output().toString(), code], [said, 7], sharing.home.log());
-    });
+    }
 
     for (const [what, onFrame] of [
       ['says nothing', () => {}],
