@@ -66,6 +66,9 @@ const ALGORITHMS: readonly (readonly [algorithm: string, keyType: string])[] = [
   ['rsa-sha2-256', 'ssh-rsa'],
 ];
 
+/** The types of keys that can be checked. */
+export const KEY_TYPES: readonly string[] = [...new Set(ALGORITHMS.map(([, type]) => type))];
+
 /** What people name when no file shall count. It is no regular file, and anybody can write to it. */
 const NO_FILE = '/dev/null';
 
@@ -92,7 +95,7 @@ export function readKnownHosts(
  */
 export function hostKeyAlgorithms(policy: HostKeyPolicy, files: readonly KnownHostsFile[]): string[] {
   const names = namesOf(policy);
-  const first = [findPinnedType(policy, files, names), ...listKeyTypes(files, names)];
+  const first = [findPinnedType(policy, files, names), ...listKeyTypes(files, names, KEY_TYPES)];
   const rank = (type: string): number => {
     // A pin allows one key only, whatever else known_hosts has.
     if (first[0] === type) return 0;

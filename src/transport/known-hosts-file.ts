@@ -117,11 +117,16 @@ export function readKey({ marker, type: word, base64 }: EntryLine): KnownKey | s
   // Node decodes anything; ssh does not.
   if (blob.toString('base64') !== base64) return 'the key is not in base64';
   const type = readKeyType(blob);
-  const agrees = type === word || (type === 'ssh-rsa' && RSA_SIGNATURES.includes(word));
-  if (type === undefined || !agrees) return 'the key is not of the type before it';
+  if (type === undefined || !listTypeWords(type).includes(word))
+    return 'the key is not of the type before it';
   const fields = KEY_FIELDS[type];
   if (fields !== undefined && !hasFields(blob, fields)) return 'the key is cut or damaged';
   return { marker, type, blob };
+}
+
+/** What may stand in a line before a key of this type. */
+export function listTypeWords(type: string): readonly string[] {
+  return type === 'ssh-rsa' ? [type, ...RSA_SIGNATURES] : [type];
 }
 
 /** The type of a key in wire format; undefined if that is no key. */

@@ -17,6 +17,7 @@ import {
   hashName,
   type KnownHostsFile,
   type KnownKey,
+  listTypeWords,
   namesHost,
   readKey,
   readKeyType,
@@ -98,20 +99,31 @@ export function listHostKeys(files: readonly KnownHostsFile[], name: string): Ho
   return [...findHostKeys(files, name, () => true)];
 }
 
-/** The types of the keys a host is known by; revoked keys and authorities do not count. */
-export function listKeyTypes(files: readonly KnownHostsFile[], names: HostNames): string[] {
+/**
+ * The types of the keys a host is known by; revoked keys and authorities do not count.
+ *
+ * @param wanted the types that matter: hidden names are looked at for the sake of these only
+ */
+export function listKeyTypes(
+  files: readonly KnownHostsFile[],
+  names: HostNames,
+  wanted: readonly string[],
+): string[] {
   const types = new Set<string>();
   for (const name of names) {
     if (name === undefined || types.size > 0) continue;
     const withRevoked = files.filter(({ text }) => text.includes('@revoked'));
     const revoked = [...findHostKeys(withRevoked, name, ({ marker }) => marker === '@revoked')];
     const isNews = (entry: EntryLine): boolean => entry.marker === undefined && !types.has(entry.type);
-    // Names that can be read first: what they tell, no hidden one has to be asked for.
-    for (const needles of [[name, ...PATTERNS], [HIDDEN]]) {
-      for (const { type, blob } of findHostKeys(files, name, isNews, needles)) {
+    const note = (keys: Iterable<HostKey>): void => {
+      for (const { type, blob } of keys) {
         if (!revoked.some((key) => key.blob.equals(blob))) types.add(type);
       }
-    }
+    };
+    // Names that can be read first: what they tell, no hidden one has to be asked for.
+    note(findHostKeys(files, name, isNews, [name, ...PATTERNS]));
+    const missing = wanted.filter((type) => !types.has(type)).flatMap(listTypeWords);
+    note(findHiddenKeys(files, name, isNews, missing));
   }
   return [...types];
 }
@@ -167,6 +179,17 @@ function* findHostKeys(
   for (const file of files) {
     yield* readHostKeys(file, findEntries(file, needles, { anyCase: true }), name, isWanted);
   }
+}
+
+/** The keys under hidden names, in lines that contain one of `needles`. */
+function* findHiddenKeys(
+  files: readonly KnownHostsFile[],
+  name: string,
+  isWanted: (entry: EntryLine) => boolean,
+  needles: readonly string[],
+): Generator<HostKey> {
+  const isHidden = (entry: EntryLine): boolean => entry.hosts.startsWith(HIDDEN) && isWanted(entry);
+  for (const file of files) yield* readHostKeys(file, findEntries(file, needles), name, isHidden);
 }
 
 /** The keys of those entries that are wanted, which is cheap to tell and therefore asked first, and name the host. */

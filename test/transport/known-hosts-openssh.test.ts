@@ -8,7 +8,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { hostKeyAlgorithms } from '../../src/transport/host-key.ts';
+import { hostKeyAlgorithms, KEY_TYPES } from '../../src/transport/host-key.ts';
 import { judgeHostKey, listKeyTypes, nameHost } from '../../src/transport/known-hosts.ts';
 import { parseKnownHosts } from '../../src/transport/known-hosts-file.ts';
 import { HOST_KEY_TYPES, makeKey, readHostKeys, writeHostKeys } from '../helpers/host-keys.ts';
@@ -125,7 +125,7 @@ async function compare(ssh: OpenSsh, question: Question): Promise<boolean> {
   );
 
   // Without an entry for the port ssh takes its default order; we look at those without port.
-  if (listKeyTypes(files, [names[0]]).length > 0) {
+  if (listKeyTypes(files, [names[0]], KEY_TYPES).length > 0) {
     const policy = makePolicy({
       hostname: question.host,
       port: question.port,

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import '../helpers/cases.ts';
+import { KEY_TYPES } from '../../src/transport/host-key.ts';
 import {
   findRevocation,
   formatAppended,
@@ -314,7 +315,8 @@ function formatVerdict(verdict: HostKeyVerdict): string {
 }
 
 describe('what is known of a host', () => {
-  const types = (text: string, port = 22) => listKeyTypes([parseKnownHosts(text, 'a')], nameHost(HOST, port));
+  const types = (text: string, port = 22, wanted = KEY_TYPES) =>
+    listKeyTypes([parseKnownHosts(text, 'a')], nameHost(HOST, port), wanted);
 
   it('has the types of its keys in the order of the file, each once', () => {
     assert.deepEqual(types(`${HOST} ${R}\nnews ${E}\n${HOST} ${K}\n${HOST} ${O}\n* ${R}\n`), [
@@ -325,6 +327,14 @@ describe('what is known of a host', () => {
 
   it('has the types of its hidden entries behind those of the others', () => {
     assert.deepEqual(types(`${hashedName(HOST)} ${R}\nMAIL.example.org ${K}\n`), ['ssh-ed25519', 'ssh-rsa']);
+  });
+
+  it('looks at hidden entries for the sake of wanted types only', () => {
+    const text = `${hashedName(HOST)} ${R}\n${hashedName(HOST)} ${E}\n`;
+    assert.deepEqual(types(text, 22, ['ssh-ed25519', 'ssh-rsa']), ['ssh-rsa']);
+    assert.deepEqual(types(text, 22, []), []);
+    const signed = text.replace(' ssh-rsa ', ' rsa-sha2-512 ').replace(/^(\S+) /gm, '$1\t');
+    assert.deepEqual(types(signed), ['ssh-rsa', 'ecdsa-sha2-nistp256']);
   });
 
   it('leaves out revoked keys, authorities and garbage', () => {
@@ -401,7 +411,7 @@ describe('lines that say nothing', () => {
       fc.property(fc.array(fc.tuple(line, fc.constantFrom('\n', '', ' ', '\r\n', '\0'))), (parts) => {
         const file = parseKnownHosts(Buffer.from(parts.flat().join('')), 'a');
         judgeHostKey([file], [HOST], KEY);
-        listKeyTypes([file], [PORT, HOST]);
+        listKeyTypes([file], [PORT, HOST], KEY_TYPES);
         listSkippedLines(file);
       }),
       randomCases(t, 1_000),
@@ -501,7 +511,11 @@ describe('files of ssh-keygen and ssh-keyscan', {
         const blob = Buffer.from(key.split(' ')[1] ?? '', 'base64');
         assert.equal(judgeHostKey(files, names, blob).kind, 'match', scan.stderr.toString());
       }
-      assert.deepEqual(listKeyTypes(files, names).sort(), ['ecdsa-sha2-nistp256', 'ssh-ed25519', 'ssh-rsa']);
+      assert.deepEqual(listKeyTypes(files, names, KEY_TYPES).sort(), [
+        'ecdsa-sha2-nistp256',
+        'ssh-ed25519',
+        'ssh-rsa',
+      ]);
       assert.deepEqual(files.flatMap(listSkippedLines), []);
     }
   });
@@ -605,7 +619,7 @@ describe('a file of 10,000 lines', () => {
         timed('match', () => judgeHostKey(files, names, key)),
         { kind: 'match', place: 'a:9003' },
       );
-      assert.equal(timed('types', () => listKeyTypes(files, names)).length, 3);
+      assert.equal(timed('types', () => listKeyTypes(files, names, KEY_TYPES)).length, 3);
       assert.equal(timed('changed', () => judgeHostKey(files, names, OTHER)).kind, 'changed');
       assert.equal(timed('unknown', () => judgeHostKey(files, ['nobody.example.org'], key)).kind, 'unknown');
     });
