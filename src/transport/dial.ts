@@ -1,12 +1,16 @@
-/** An alias -> an authenticated connection, over ssh2: by TCP, by PROXY_COMMAND or through gateways. */
+/**
+ * An alias -> an authenticated connection, over ssh2: by TCP, by PROXY_COMMAND or through gateways.
+ *
+ * ssh2 takes 10 ms to load. It is loaded, and everything that a login needs is read, once the network has work.
+ */
 import type { Alias } from '../alias/alias.ts';
+import { makeDeferred } from '../deferred.ts';
 import type { Log } from '../log.ts';
 import type { Settings } from '../settings.ts';
 import { formatAddress } from './address.ts';
 import { Attempt } from './attempt.ts';
 import type { DialHost } from './gateway.ts';
-import { type Identities, loadIdentities } from './identity.ts';
-import { login } from './login.ts';
+import type { LoginPlan } from './login.ts';
 import type { Prompt } from './prompt.ts';
 import type { Route } from './route.ts';
 import { openTcp } from './tcp.ts';
@@ -36,10 +40,10 @@ export interface DialContext {
 export async function dial(alias: Alias, context: DialContext): Promise<Connection> {
   if (alias.proxyJump.length === 0) return dialHost(alias, context, { role: 'host', through: undefined });
   // A wrong IDENTITY_FILE is told before any gateway is bothered.
-  const identities = loadIdentities(alias, context);
+  const plan = await planLogin(alias, context);
   const { resolveGateways } = await import('./gateway.ts');
   const through = await dialGateways(await resolveGateways(alias, context), context);
-  return dialHost(alias, context, { role: 'host', through }, identities);
+  return dialHost(alias, context, { role: 'host', through }, plan);
 }
 
 /** A connection to the last of these gateways (of `resolveGateways`), through the others. @throws as `dial` does */
@@ -55,21 +59,22 @@ async function dialHost(
   alias: Alias,
   context: DialContext,
   { role, through }: Parameters<DialHost>[2],
-  loaded?: Identities,
+  made?: LoginPlan,
 ): Promise<Connection> {
   const prefix = role === 'gateway' ? 'gateway ' : '';
   const address = prefix + formatAddress(alias.hostname, alias.port);
   const attempt = new Attempt(address, alias.connectTimeout, context.signal);
   let opening: Promise<Route> | undefined;
   try {
-    opening = openRoute(alias, prefix, through, context, attempt);
-    // Key files are read, and the agent asked, while the network works.
-    const identities = loaded ?? loadIdentities(alias, context);
+    const underway = makeDeferred<void>();
+    opening = openRoute(alias, prefix, through, context, attempt, underway.resolve);
+    // A failure is told below.
+    await Promise.race([underway.promise, opening.catch(() => {})]);
+    const plan = made ?? (await planLogin(alias, context));
     const route = await opening;
-    const { settings, log, prompt } = context;
     const onStep = role === 'host' ? context.onStep : undefined;
     onStep?.('tcp');
-    return await login({ alias, address, route, identities, attempt, settings, log, prompt, onStep });
+    return await plan.login({ address, route, attempt, onStep });
   } catch (error) {
     // A connection that is still being made is of no use any more.
     attempt.cancel();
@@ -81,10 +86,16 @@ async function dialHost(
   }
 }
 
+async function planLogin(alias: Alias, context: DialContext): Promise<LoginPlan> {
+  const { LoginPlan } = await import('./login.ts');
+  return new LoginPlan(alias, context);
+}
+
 /**
  * What SSH to a host can go over.
  *
  * @param prefix what messages put before the host
+ * @param onUnderway called when it has only to be waited for
  */
 export async function openRoute(
   alias: Alias,
@@ -92,6 +103,7 @@ export async function openRoute(
   through: Connection | undefined,
   context: DialContext,
   attempt: Attempt,
+  onUnderway?: () => void,
 ): Promise<Route> {
   const { hostname, port, proxyCommand } = alias;
   if (through !== undefined) {
@@ -102,6 +114,6 @@ export async function openRoute(
     const { openProxyCommand } = await import('./proxy-command.ts');
     return openProxyCommand(alias, proxyCommand, prefix + formatAddress(hostname, port), context);
   }
-  const socket = await openTcp(hostname, port, context.family, attempt.signal, prefix);
+  const socket = await openTcp(hostname, port, context.family, attempt.signal, prefix, onUnderway);
   return { stream: socket, failure: () => undefined, close: () => void socket.destroy() };
 }

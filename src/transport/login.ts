@@ -8,12 +8,12 @@ import type { Failure } from '../errors.ts';
 import { CLOSE_GRACE_MS, KEXINIT_SNIFF_MAX } from '../limits.ts';
 import type { Log } from '../log.ts';
 import type { Settings } from '../settings.ts';
-import { chooseAlgorithms } from './algorithms.ts';
+import { type Algorithms, chooseAlgorithms } from './algorithms.ts';
 import type { Attempt } from './attempt.ts';
 import { execOnClient, forwardOnClient } from './exec.ts';
 import { CLOSED, explainAbort, explainSshError } from './explain.ts';
-import { createHostVerifier, hostKeyAlgorithms, readKnownHosts } from './host-key.ts';
-import type { Identities } from './identity.ts';
+import { createHostVerifier, type HostVerifier, hostKeyAlgorithms, readKnownHosts } from './host-key.ts';
+import { type Identities, loadIdentities } from './identity.ts';
 import { joinWrites } from './joined-writes.ts';
 import { KeyOffer } from './key-offer.ts';
 import type { Prompt } from './prompt.ts';
@@ -28,35 +28,71 @@ import {
 } from './ssh2-internals.ts';
 import type { Connection } from './transport.ts';
 
-export interface LoginOptions {
-  readonly alias: Alias;
+/** A login as far as it can be made without the network: keys, known_hosts files and algorithms. */
+export class LoginPlan {
+  readonly #alias: Alias;
+  readonly #context: LoginContext;
+  readonly #identities: Identities;
+  readonly #verifier: HostVerifier;
+  readonly #algorithms: Algorithms;
+
+  /**
+   * Reads the files, and asks the agent if it comes first.
+   *
+   * @throws {Failure} of `loadIdentities` and `readKnownHosts`; `algorithms-unknown`
+   */
+  constructor(alias: Alias, context: LoginContext) {
+    this.#alias = alias;
+    this.#context = context;
+    this.#identities = loadIdentities(alias, context);
+    const knownHosts = readKnownHosts(alias, context);
+    this.#verifier = createHostVerifier(alias, knownHosts, context);
+    this.#algorithms = chooseAlgorithms(
+      alias,
+      hostKeyAlgorithms(alias, knownHosts),
+      supportedAlgorithms(),
+      (key, names) =>
+        context.log.record('algorithms-skipped', { alias: alias.name, key, names: names.join(',') }),
+    );
+  }
+
+  /**
+   * Logs in. The route belongs to the connection from here on; if the login fails, the caller closes it.
+   *
+   * @throws {Failure} every code of the groups "host keys" and "logging in", and what ends a connection
+   */
+  login(over: LoginRoute): Promise<Connection> {
+    const [alias, identities] = [this.#alias, this.#identities];
+    const [verifier, algorithms] = [this.#verifier, this.#algorithms];
+    return logIn({ ...this.#context, ...over, alias, identities, verifier, algorithms });
+  }
+}
+
+interface LoginContext {
+  readonly settings: Settings;
+  readonly log: Log;
+  readonly prompt?: Prompt | undefined;
+}
+
+/** What a login goes over. */
+interface LoginRoute {
   /** As messages call the host. */
   readonly address: string;
   readonly route: Route;
-  readonly identities: Identities;
   readonly attempt: Attempt;
-  readonly settings: Settings;
-  readonly log: Log;
-  readonly prompt: Prompt | undefined;
   readonly onStep: ((step: string, detail?: string) => void) | undefined;
 }
 
-/**
- * Logs in. The route belongs to the connection from here on; if the login fails, the caller closes it.
- *
- * @throws {Failure} every code of the groups "host keys" and "logging in", and what ends a connection
- */
-export function login(options: LoginOptions): Promise<Connection> {
-  const { alias, address, route, identities, attempt, log, prompt, onStep } = options;
+interface LoginOptions extends LoginContext, LoginRoute {
+  readonly alias: Alias;
+  readonly identities: Identities;
+  readonly verifier: HostVerifier;
+  readonly algorithms: Algorithms;
+}
+
+function logIn(options: LoginOptions): Promise<Connection> {
+  const { alias, address, route, identities, verifier, algorithms, attempt, log, prompt, onStep } = options;
   const { stream } = route;
-  const knownHosts = readKnownHosts(alias, options);
-  const verifier = createHostVerifier(alias, knownHosts, options);
-  const algorithms = chooseAlgorithms(
-    alias,
-    hostKeyAlgorithms(alias, knownHosts),
-    supportedAlgorithms(),
-    (key, names) => log.record('algorithms-skipped', { alias: alias.name, key, names: names.join(',') }),
-  );
   const client = new ssh2.Client();
   const keys = new KeyOffer(identities.listOffers(attempt), {
     user: alias.user,

@@ -9,6 +9,7 @@ import { formatAddress } from './address.ts';
  *
  * @param family 0: whatever the resolver gives, in RFC 8305 fashion
  * @param role what messages put before the host: `gateway `
+ * @param onAttempt called when a connection is asked for, or there already
  * @throws {Failure} `dns-failed`, `tcp-refused`, `tcp-failed`, `out-of-resources`
  * @throws the signal's reason
  */
@@ -18,6 +19,7 @@ export function openTcp(
   family: 0 | 4 | 6,
   signal: AbortSignal,
   role = '',
+  onAttempt: () => void = () => {},
 ): Promise<Socket> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) {
@@ -30,7 +32,10 @@ export function openTcp(
       reject(signal.reason);
     };
     signal.addEventListener('abort', abort, { once: true });
+    // Since Node 20.12.
+    socket.once('connectionAttempt', onAttempt);
     socket.once('connect', () => {
+      onAttempt();
       signal.removeEventListener('abort', abort);
       resolve(socket);
     });
