@@ -84,8 +84,9 @@ interface Draft {
  * @throws {Failure} `usage`, `host-name-refused`, `user-name-refused`
  */
 export function parseArgv(args: readonly string[]): ParsedArgv {
-  if (args[0] === '--help') return { kind: 'help' };
-  if (args[0] === '--version' || (args.length === 1 && args[0] === '-V')) return { kind: 'version' };
+  // Nothing else beside: a folder's host may be called so.
+  if (args.length === 1 && args[0] === '--help') return { kind: 'help' };
+  if (args.length === 1 && (args[0] === '--version' || args[0] === '-V')) return { kind: 'version' };
 
   const draft: Draft = {
     host: undefined,
@@ -110,6 +111,8 @@ export function parseArgv(args: readonly string[]): ParsedArgv {
       optionsEnded = true;
       if (draft.host !== undefined) draft.optionsAfterHost.push(word);
       at += 1;
+    } else if (!optionsEnded && word.startsWith('--')) {
+      throw new Failure('usage', { problem: `unknown option ${visible(word)}` });
     } else if (!optionsEnded && word.startsWith('-') && word !== '-') {
       at = readOptions(args, at, draft);
     } else if (draft.host === undefined) {

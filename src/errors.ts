@@ -29,7 +29,7 @@ function listReasons() {
       sysexit: 64,
     },
     'mail-stream-words': {
-      text: 'unexpected word {word} after the host in a mail stream',
+      text: 'unexpected word {word} in a mail stream',
       hint: 'look for blanks in the folder name, such as /user="a b"',
       sysexit: 64,
     },

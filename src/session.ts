@@ -39,7 +39,7 @@ export async function runSession(
   const signals = start.signals ?? new CallerSignals();
   // A message in flight is not ended by what ends the mail client. Alpine ignores these signals and so would we, but
   // both runtimes set them back to their defaults when they start.
-  const mailer = looksLikeSendmail(args) && !looksLikeMailStream(args);
+  const mailer = looksLikeSendmail(args) && !looksLikeMailStream(args, descriptors);
   if (start.signals === undefined) {
     if (mailer && !descriptors.terminal) signals.ignore('SIGHUP', 'SIGINT', 'SIGQUIT');
     else signals.obey('SIGHUP', 'SIGINT');
@@ -57,7 +57,7 @@ export async function runSession(
   }
   try {
     // Until argv is understood only its shape tells whether the caller speaks IMAP.
-    answer.mail = looksLikeMailStream(args);
+    answer.mail = looksLikeMailStream(args, descriptors);
     if (start.taken !== undefined) answer.greeted(start.taken.alias);
     const settings = readSettings();
     answer.log = new Log(settings.stateDir, 0);
@@ -121,8 +121,8 @@ async function runInvocation(
   if (found.kind === 'unmanaged') return declineUnmanaged(invocation, found, run);
   const { alias } = found;
   answer.alias = alias;
-  if (invocation.printAlias) return print(formatAlias(alias));
   const session = classifySession(invocation, args, descriptors, alias.imapd);
+  if (session.kind === 'print') return print(formatAlias(alias));
   if (mailArguments !== undefined) {
     const { submitMail } = await import('./mail/submission.ts');
     answer.inputTaken = true;

@@ -57,9 +57,10 @@ describe("pine-rsh's argv", () => {
     assert.ok(Object.isFrozen(call));
   });
 
-  it('asks for help or the version, where that comes first', () => {
-    assert.equal(parseArgv(['--help', 'work']).kind, 'help');
-    assert.equal(parseArgv(['--version', 'work']).kind, 'version');
+  it('asks for help or the version, where that stands alone', () => {
+    // A folder's host may be called so.
+    assert.match(refuse('--help', '-l', 'pat', 'exec', '/etc/rimapd').message, /unknown option --help/);
+    assert.match(refuse('--version', 'work').message, /unknown option --version/);
     assert.equal(parseArgv(['-V']).kind, 'version');
     assert.match(refuse('-V', 'work').message, /unknown option -V/);
     assert.match(refuse('work', '--help').message, /unknown option --/);

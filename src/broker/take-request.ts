@@ -34,7 +34,7 @@ export function findWanted({ args, env }: Call): string | undefined {
   const found = lookupAlias(settings, queryOf(invocation));
   if (found.kind === 'unmanaged') return undefined;
   const { alias } = found;
-  const session = classifySession(invocation, args, { sharedOutput: true, terminal: false }, alias.imapd);
+  const session = classifySession(invocation, args, { likeCClient: true }, alias.imapd);
   if (session.kind !== 'mail' || session.command !== undefined) return undefined;
   return brokerFileName(alias, invocation.family, settings);
 }

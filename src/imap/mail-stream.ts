@@ -14,12 +14,10 @@ export type SessionKind =
   | { readonly kind: 'subsystem'; readonly command: string }
   | { readonly kind: 'forward' };
 
-/** What only main knows about the descriptors. */
+/** What only the descriptors tell. */
 export interface CallerHints {
-  /** fd 1 and fd 2 are one file, as c-client makes them. */
-  readonly sharedOutput: boolean;
-  /** A person looks at it. */
-  readonly terminal: boolean;
+  /** They are as c-client makes them, and hardly anybody else. */
+  readonly likeCClient: boolean;
 }
 
 /**
@@ -40,18 +38,24 @@ export function isMailStream(words: readonly string[], imapd?: string): boolean 
 }
 
 /**
- * True if argv looks like a mail stream that something was slipped into: it ends as c-client ends it
- * (`exec /etc/rimapd`), but words stand before. Such a session is refused, and in IMAP.
+ * True if argv looks like a mail stream that something may have been slipped into: it ends as c-client ends it (`exec
+ * /etc/rimapd`; a user's rsh-command may be without exec), or c-client has cut its end off. Whatever is wrong with such a
+ * session is told in IMAP.
  */
-export function looksLikeMailStream(args: readonly string[]): boolean {
+export function looksLikeMailStream(args: readonly string[], { likeCClient }: CallerHints): boolean {
+  if (likeCClient && args.length === C_CLIENT_MAX_WORDS) return true;
   const words = splitWords(args.join(' '));
   const last = words[words.length - 1];
   if (last === undefined) return false;
-  return isImapDaemonWord(last) || (words[words.length - 2] === 'exec' && isImapdPath(last));
+  return words[words.length - 2] === 'exec' ? isImapdPath(last) : likeCClient && isImapDaemonWord(last);
 }
 
 /**
- * Decides what to run.
+ * Decides what to run; `print` (`-G`): nothing.
+ *
+ * c-client hands over at most 19 words: a host or user name of so many blank-separated words pushes `exec /etc/rimapd`,
+ * even `-l`, off the end and would leave a command of the folder name's choosing. Such a call cannot be told from a real
+ * one by its words, so its shape counts: exactly 19 words on c-client's descriptors are refused, but for an imapd.
  *
  * @throws {Failure} `mail-stream-words` for anything but one `-l USER` between HOST and the command of a mail stream
  */
@@ -60,32 +64,23 @@ export function classifySession(
   args: readonly string[],
   hints: CallerHints,
   imapd?: string,
-): SessionKind {
-  const { words, forward, subsystem, optionsAfterHost } = invocation;
-  const mail = isMailStream(words, imapd) && !(words.length === 0 && forward !== undefined);
-  if (mail) {
-    const odd = optionsAfterHost[0] ?? (subsystem ? '-s' : forward !== undefined ? '-W' : undefined);
+): SessionKind | { readonly kind: 'print' } {
+  const { words, forward, subsystem, printAlias, optionsAfterHost } = invocation;
+  const bare = words.length === 0 && (forward !== undefined || printAlias);
+  if (!bare && isMailStream(words, imapd)) {
+    const misplaced = subsystem ? '-s' : forward !== undefined ? '-W' : printAlias ? '-G' : undefined;
+    const odd = optionsAfterHost[0] ?? misplaced;
     if (odd !== undefined) throw new Failure('mail-stream-words', { word: odd });
     return { kind: 'mail', command: commandAsGiven(words, imapd) };
   }
-  if (looksLikeMailStream(words) && splitWords(words.join(' ')).length > 1) {
-    throw new Failure('mail-stream-words', { word: splitWords(words.join(' '))[0] ?? '' });
+  if (looksLikeMailStream(args, hints)) {
+    const [word = optionsAfterHost[0] ?? ''] = splitWords(words.join(' '));
+    throw new Failure('mail-stream-words', { word });
   }
-  if (looksCutByCClient(args, hints)) {
-    throw new Failure('mail-stream-words', { word: words[0] ?? '' });
-  }
+  if (printAlias) return { kind: 'print' };
   if (forward !== undefined) return { kind: 'forward' };
   const command = words.join(' ');
   return { kind: subsystem ? 'subsystem' : 'exec', command };
-}
-
-/**
- * c-client hands over at most 19 words: a host or user name of so many blank-separated words pushes `exec /etc/rimapd`,
- * even `-l`, off the end and would leave a command of the folder name's choosing. Such a call cannot be told from a real
- * one by its words, so the shape counts: exactly 19 words, both outputs on one pipe.
- */
-function looksCutByCClient(args: readonly string[], { sharedOutput, terminal }: CallerHints): boolean {
-  return sharedOutput && !terminal && args.length === C_CLIENT_MAX_WORDS;
 }
 
 function withoutExec(words: string[]): string[] {

@@ -2,10 +2,10 @@
  * The caller's descriptors as streams. On Bun without process.stdin and process.stdout where they are pipes or sockets,
  * as mail clients give them: those take 5 ms to set up, and are built upon the same readers and writers.
  */
-import { fstatSync } from 'node:fs';
 import type { ByteSource, TellingSink } from '../byte-flow.ts';
 import { LightSink, LightSource } from '../light-streams.ts';
 import { CALLER_AHEAD } from '../limits.ts';
+import { isPipe, statDescriptor } from './descriptors.ts';
 
 /** The parts of Bun that are used (bun.com/reference: Bun.stdin, FileSink). */
 interface BunRuntime {
@@ -24,12 +24,12 @@ const bun = (globalThis as { Bun?: BunRuntime }).Bun;
 
 /** fd 0. Nothing is taken from it before somebody listens. */
 export function openInput(): ByteSource {
-  return bun === undefined || !isPipe(0) ? process.stdin : readInput(bun);
+  return bun === undefined || !isPipe(statDescriptor(0)) ? process.stdin : readInput(bun);
 }
 
 /** fd 1 or 2. */
 export function openOutput(fd: 1 | 2): TellingSink {
-  if (bun === undefined || !isPipe(fd)) return fd === 1 ? process.stdout : process.stderr;
+  if (bun === undefined || !isPipe(statDescriptor(fd))) return fd === 1 ? process.stdout : process.stderr;
   const file = bun.file(fd).writer();
   return new LightSink({
     ahead: CALLER_AHEAD,
@@ -44,16 +44,6 @@ export function openOutput(fd: 1 | 2): TellingSink {
       }
     },
   });
-}
-
-/** Other kinds of files have ways of their own: a terminal is a device, a file has a place in it. */
-function isPipe(fd: number): boolean {
-  try {
-    const stat = fstatSync(fd);
-    return stat.isFIFO() || stat.isSocket();
-  } catch {
-    return false;
-  }
 }
 
 function readInput(runtime: BunRuntime): ByteSource {

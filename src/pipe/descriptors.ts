@@ -7,20 +7,29 @@ import { fstatSync, type Stats, statSync } from 'node:fs';
 export interface Descriptors {
   /** fd 1 and fd 2 are one file: what goes to fd 2 lands in the mail client's IMAP input. */
   readonly sharedOutput: boolean;
+  /** That, and all three are pipes or sockets: so c-client starts its rsh (tcp_unix.c, tcp_aopen). */
+  readonly likeCClient: boolean;
   /** A person looks at it: both ends are a terminal. */
   readonly terminal: boolean;
 }
 
 export function inspectDescriptors(): Descriptors {
   const [input, output, error] = [statDescriptor(0), statDescriptor(1), statDescriptor(2)];
+  const sharedOutput = output !== undefined && error !== undefined && isSameFile(output, error);
   return {
-    sharedOutput: output !== undefined && error !== undefined && isSameFile(output, error),
+    sharedOutput,
+    likeCClient: sharedOutput && isPipe(input) && isPipe(output),
     terminal: isTerminal(input) && isTerminal(output),
   };
 }
 
+/** Other kinds of files have ways of their own: a terminal is a device, a file has a place in it. */
+export function isPipe(stat: Stats | undefined): boolean {
+  return stat !== undefined && (stat.isFIFO() || stat.isSocket());
+}
+
 /** Undefined for a closed descriptor. */
-function statDescriptor(fd: number): Stats | undefined {
+export function statDescriptor(fd: number): Stats | undefined {
   try {
     return fstatSync(fd);
   } catch {

@@ -261,10 +261,37 @@ for (const trial of TRIALS) {
         }),
       ),
     );
+    await Promise.all(
+      HOSTILE_USERS.map((user) =>
+        t.test(`Alpine shows that a folder is refused whose user is ${user}`, async (scope) => {
+          await showRefusal(scope, trial, host, user);
+          assert.equal(trap?.connections(), before, 'connections to port 143');
+        }),
+      ),
+    );
   });
 }
 
+/** Somebody else's folder names: what they make of the call must not be answered with anything but IMAP. */
+const HOSTILE_USERS: readonly string[] = [
+  'x -G',
+  'x -nG',
+  `x${' -G'.repeat(16)}`,
+  'x ls',
+  'x -oProxyCommand=id',
+];
+
 let scripts = 0;
+
+async function showRefusal(t: TestContext, trial: Trial, host: MailHost, user: string): Promise<void> {
+  const home = openTrialHome(t, NO_SUCH_HOST_ENV);
+  home.writeAlias(HOST, { ...host.aliasKeys, IMAPD: host.rimapd, ...trial.keys });
+  const mailbox = `{${HOST}/user="${user}"}`;
+  const alpine = openAlpine(t, home, { mailbox, rshPath: trial.build.rshPath });
+  const shown = await alpine.waitFor(/Alert received while accessing .*Ret Finished/s);
+  assert.match(shown.replace(/\s+/g, ' '), /pine-rsh: localhost: unexpected word /);
+  assertNoPrompt(shown);
+}
 
 async function showFailure(t: TestContext, trial: Trial, host: MailHost, each: Case): Promise<void> {
   const home = openTrialHome(t, NO_SUCH_HOST_ENV);

@@ -3,16 +3,11 @@ import { describe, it } from 'node:test';
 import { type Invocation, parseArgv } from '../../src/argv.ts';
 import { Failure } from '../../src/errors.ts';
 import { IMAPD_PLACES, imapdCommand } from '../../src/imap/imapd-command.ts';
-import {
-  classifySession,
-  isMailStream,
-  looksLikeMailStream,
-  type SessionKind,
-} from '../../src/imap/mail-stream.ts';
+import { classifySession, isMailStream, looksLikeMailStream } from '../../src/imap/mail-stream.ts';
 
-function classify(args: string[], imapd = 'auto', sharedOutput = true): SessionKind {
+function classify(args: string[], imapd = 'auto', likeCClient = true): ReturnType<typeof classifySession> {
   const parsed = parseArgv(args) as { invocation: Invocation };
-  return classifySession(parsed.invocation, args, { sharedOutput, terminal: false }, imapd);
+  return classifySession(parsed.invocation, args, { likeCClient }, imapd);
 }
 
 describe('a mail stream', () => {
@@ -61,6 +56,13 @@ describe('a mail stream', () => {
     ['a second rimapd', ['work', '-l', 'a', '/tmp/rimapd', 'exec', '/etc/rimapd']],
     ['-s', ['-s', 'work', 'exec', '/etc/rimapd']],
     ['-W', ['-W', 'x:1', 'work', 'exec', '/etc/rimapd']],
+    ['-G', ['-G', 'work', 'exec', '/etc/rimapd']],
+    ['-G from a user name', ['work', '-l', 'a', '-G', 'exec', '/etc/rimapd']],
+    ['-G in a bundle', ['work', '-l', 'a', '-nG', 'exec', '/etc/rimapd']],
+    [
+      '-G so often that the rimapd fell off the end',
+      ['work', '-l', 'a', ...Array.from({ length: 16 }, () => '-G')],
+    ],
     ['-- after HOST', ['work', '--', 'exec', '/etc/rimapd']],
     [
       'a command whose rimapd fell off the end of the 19 words of c-client',
@@ -79,21 +81,31 @@ describe('a mail stream', () => {
     });
   }
 
-  it('lets a person run 19 words when the outputs are apart or a terminal', () => {
-    const words = Array.from({ length: 16 }, () => 'x');
-    assert.equal(classify(['work', '-l', 'a', ...words], 'auto', false).kind, 'exec');
-    const args = ['work', '-l', 'a', ...words];
-    const parsed = parseArgv(args);
-    assert.ok(parsed.kind === 'session');
-    const hints = { sharedOutput: true, terminal: true };
-    assert.equal(classifySession(parsed.invocation, args, hints).kind, 'exec');
+  it('lets everyone else run 19 words, and words that end in the name of an imapd', () => {
+    for (const words of [Array.from({ length: 16 }, () => 'x'), ['ls', '/etc/rimapd'], ['pgrep', 'imapd']]) {
+      assert.equal(classify(['work', '-l', 'a', ...words], 'auto', false).kind, 'exec');
+      assert.equal(looksLikeMailStream(['work', '-l', 'a', ...words], { likeCClient: false }), false);
+    }
+  });
+
+  it('has nothing to do with -G and -W without a command', () => {
+    for (const likeCClient of [true, false]) {
+      assert.equal(classify(['work', '-G', '-l', 'a'], 'auto', likeCClient).kind, 'print');
+      assert.equal(classify(['-G', 'work', 'ls'], 'auto', likeCClient).kind, 'print');
+      assert.equal(classify(['-W', 'x:1', 'work'], 'auto', likeCClient).kind, 'forward');
+    }
   });
 
   it('is recognised by its end while argv is still unread', () => {
-    assert.equal(looksLikeMailStream(['-oX', '-l', 'a b', 'exec', '/etc/rimapd']), true);
-    assert.equal(looksLikeMailStream(['work', 'exec', '/usr/lib/dovecot/imap']), true);
-    assert.equal(looksLikeMailStream(['work', 'ls']), false);
-    assert.equal(looksLikeMailStream([]), false);
+    for (const likeCClient of [true, false]) {
+      const looks = (...args: string[]) => looksLikeMailStream(args, { likeCClient });
+      assert.equal(looks('-oX', '-l', 'a b', 'exec', '/etc/rimapd'), true);
+      assert.equal(looks('work', 'exec', '/usr/lib/dovecot/imap'), true);
+      assert.equal(looks('work', 'x', '/usr/sbin/imapd'), likeCClient);
+      assert.equal(looks('work', ...Array.from({ length: 18 }, () => '-G')), likeCClient);
+      assert.equal(looks('work', 'ls'), false);
+      assert.equal(looks(), false);
+    }
   });
 });
 
