@@ -102,8 +102,8 @@ export const BROKER_HELLO_MS = 1_000;
 /** How long a broker's unused memory stays with it. More makes an upload no faster. */
 export const BROKER_PURGE_MS = 300;
 
-/** For the answer of a broker that is asked for an imapd that is ready; it takes 1 ms. Then it is asked as usual. */
-export const BROKER_TAKE_MS = 100;
+/** For a broker's answer to a call; it takes 1 ms, on a crowded machine 100. Then it is asked as usual. */
+export const BROKER_TAKE_MS = 300;
 
 /** Calls that lead to brokers; who varies his environment for each must not fill the folder. */
 export const CALLS_MAX = 64;
@@ -128,6 +128,9 @@ export const CLOCK_JUMP_MS = 2_000;
 
 /** Servers end an idle session after 30 minutes (RFC 9051 section 5.4); a warm one is replaced well before. */
 export const WARM_AGE_MS = 25 * 60_000;
+
+/** A warm session that a server ends sooner is not replaced for a while. Servers' shortest limits are minutes. */
+export const WARM_LIFE_MS = 30_000;
 
 /** Folders opened within this time were opened at once. */
 export const BURST_WINDOW_MS = 500;

@@ -58,36 +58,52 @@ export async function reach(request: ReachRequest): Promise<ReachedSession> {
   const onStep = (step: string): void => {
     steps[step] = Math.round(performance.now() - started);
   };
+  return inTime(formatAddress(alias.hostname, alias.port), request.signal, async (deadline) => {
+    const shared = alias.share ? await reachShared(request, deadline) : undefined;
+    const reached = shared ?? (await openDirectly(request, deadline, onStep));
+    onStep('open');
+    compileAsUsual();
+    return { ...reached, steps };
+  });
+}
+
+/** Opens something by the deadline; the signal it gets is aborted then, or with `outer`. @throws {Failure} `connect-timeout` */
+async function inTime<T>(
+  address: string,
+  outer: AbortSignal,
+  open: (deadline: AbortSignal) => Promise<T>,
+): Promise<T> {
   const deadline = new AbortController();
-  const onCallerGone = (): void => deadline.abort(request.signal.reason);
-  request.signal.addEventListener('abort', onCallerGone, { once: true });
-  if (request.signal.aborted) onCallerGone();
-  const address = formatAddress(alias.hostname, alias.port);
+  const onCallerGone = (): void => deadline.abort(outer.reason);
+  outer.addEventListener('abort', onCallerGone, { once: true });
+  if (outer.aborted) onCallerGone();
   const timer = setTimeout(() => {
     const seconds = OPEN_DEADLINE_MS / 1000;
     deadline.abort(new Failure('connect-timeout', { address, seconds, stage: 'all steps together' }));
   }, OPEN_DEADLINE_MS);
   try {
-    const shared = alias.share ? await reachShared(request, deadline.signal) : undefined;
-    const reached = shared ?? (await openDirectly(request, deadline.signal, onStep));
-    onStep('open');
-    compileAsUsual();
-    return { ...reached, steps };
+    return await open(deadline.signal);
   } finally {
     clearTimeout(timer);
-    request.signal.removeEventListener('abort', onCallerGone);
+    outer.removeEventListener('abort', onCallerGone);
   }
 }
 
-/** What is behind a greeting that was handed over already. */
+/**
+ * The session that a broker has for a call, started by now or not.
+ *
+ * @throws {Failure} whatever keeps it from opening
+ * @throws {BrokerUseless} if the broker does; it may still be opened another way
+ */
 export async function reachTaken(
-  { open, ms }: TakenSession,
-  onStderr: (chunk: Buffer) => void,
+  { alias, open, askedAt }: TakenSession,
+  { signal, onGreeting, onStderr }: Pick<ReachRequest, 'signal' | 'onGreeting' | 'onStderr'>,
 ): Promise<ReachedSession> {
-  const opened = await open();
+  const opened = await inTime(alias.name, signal, (deadline) => open(deadline, onGreeting));
+  const steps = { open: Math.round(performance.now() - askedAt) };
   compileAsUsual();
   opened.stream.stderr.on('data', onStderr);
-  return { ...opened, close: () => opened.stream.kill(), steps: { open: ms } };
+  return { ...opened, close: () => opened.stream.kill(), steps };
 }
 
 async function openDirectly(
@@ -127,10 +143,7 @@ async function reachShared(
     const { stream } = opened;
     if (session.kind === 'mail') {
       stream.stderr.on('data', onStderr);
-      // Without a ready imapd the short way leads nowhere, and every folder would go it first.
-      if (call !== undefined && session.command === undefined && alias.warm > 0) {
-        linkCall(call, socket, settings.uid);
-      }
+      if (call !== undefined && session.command === undefined) linkCall(call, socket, settings.uid);
     }
     return { ...opened, close: () => stream.kill() };
   } catch (error) {

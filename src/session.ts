@@ -9,7 +9,7 @@ import type { Readable } from 'node:stream';
 import type { Alias } from './alias/alias.ts';
 import { lookupAlias, queryOf } from './alias/lookup.ts';
 import { type Invocation, parseArgv } from './argv.ts';
-import type { TakenSession } from './broker/client.ts';
+import { BrokerUseless, type TakenSession } from './broker/client.ts';
 import type { ToldAlias } from './broker/told-alias.ts';
 import { CallerSignals } from './caller-signals.ts';
 import { EXIT_FAILURE, errnoOf, Failure, toError, toFailure } from './errors.ts';
@@ -58,7 +58,7 @@ export async function runSession(
   try {
     // Until argv is understood only its shape tells whether the caller speaks IMAP.
     answer.mail = looksLikeMailStream(args, descriptors);
-    if (start.taken !== undefined) answer.greeted(start.taken.alias);
+    if (start.taken !== undefined) answer.take(start.taken);
     const settings = readSettings();
     answer.log = new Log(settings.stateDir, 0);
     captureConsole(answer.log);
@@ -78,7 +78,7 @@ export async function runSession(
     const run = { args, settings, log, descriptors, answer, gone };
     return start.taken === undefined
       ? await runInvocation(parsed.invocation, mailArguments, run)
-      : await runTaken(parsed.invocation, start.taken, run);
+      : await runTaken(parsed.invocation, start.taken, mailArguments, run);
   } catch (error) {
     if (!gone.aborted || error !== gone.reason) return answer.fail(error);
     const signal = String(gone.reason);
@@ -146,10 +146,26 @@ async function runInvocation(
   return pipeSession(invocation, alias, session.kind, opened, run);
 }
 
-/** An imapd that was handed over by its call: it has its alias and its greeting. */
-async function runTaken(invocation: Invocation, taken: TakenSession, run: Run): Promise<number> {
-  const opened = await reachTaken(taken, stderrHandler(taken.alias.name, true, run));
-  return pipeSession(invocation, taken.alias, 'mail', opened, run);
+/** A session that its call's broker has, or is starting. */
+async function runTaken(
+  invocation: Invocation,
+  taken: TakenSession,
+  mailArguments: readonly string[] | undefined,
+  run: Run,
+): Promise<number> {
+  const { answer, log, gone: signal } = run;
+  const { alias } = taken;
+  let opened: ReachedSession;
+  try {
+    answer.startEarlyByte();
+    const onStderr = stderrHandler(alias.name, true, run);
+    opened = await reachTaken(taken, { signal, onStderr, onGreeting: (greeting) => answer.greet(greeting) });
+  } catch (error) {
+    if (!(error instanceof BrokerUseless)) throw error;
+    log.record('broker-useless', { alias: alias.name, why: error.message });
+    return runInvocation(invocation, mailArguments, run);
+  }
+  return pipeSession(invocation, alias, 'mail', opened, run);
 }
 
 /** From an open session to its end. */
@@ -327,18 +343,18 @@ class Answer {
 
   /** Pine gives up after rsh-open-timeout without a byte; a lone `*` keeps it waiting, and cannot be taken back. */
   startEarlyByte(): void {
-    if (!this.mail || this.alias?.fallback !== 'deny') return;
-    this.#earlyTimer = setTimeout(() => {
+    if (!this.mail || this.#greeted || this.alias?.fallback !== 'deny') return;
+    this.#earlyTimer ??= setTimeout(() => {
       this.#earlyBytes = 1;
       writeAll(1, '*');
     }, EARLY_BYTE_MS);
   }
 
-  /** The client has its greeting already, and that from an imapd. */
-  greeted(alias: ToldAlias): void {
+  /** The client's broker has a session for it: if that was ready, the client has its greeting already. */
+  take({ alias, ready }: TakenSession): void {
     this.mail = true;
     this.alias = alias;
-    this.#greeted = true;
+    this.#greeted = ready;
   }
 
   /** Hands the greeting to the client. From here on nothing but the session's bytes is written. */

@@ -1,7 +1,7 @@
 /**
  * The short way to a folder, tried before anything else is loaded: where this very call has opened one before, its
- * broker finds the alias and hands over an imapd that is ready. Whatever keeps it from that leads to the long way
- * (session.ts), which does everything itself and knows what to say.
+ * broker finds the alias and hands over an imapd that is ready, or starts one while the rest is loaded here. Whatever
+ * keeps it from that leads to the long way (session.ts), which does everything itself and knows what to say.
  */
 import { findCall } from './broker/call.ts';
 import { type TakenSession, takeThroughBroker } from './broker/client.ts';
@@ -15,7 +15,7 @@ export interface Start {
   readonly descriptors?: Descriptors;
   /** They are obeyed already. */
   readonly signals?: CallerSignals;
-  /** Its greeting is written already. */
+  /** What the broker has for the call; if that is ready its greeting is written. */
   readonly taken?: TakenSession;
   /** What kept it from being tried, for the log. */
   readonly trouble?: unknown;

@@ -13,6 +13,7 @@ import { BROKER_LINGER_MS, BROKER_OPEN_MS, BROKER_TICK_MS, DEFAULT_FRESH_MS } fr
 import { Log } from '../log.ts';
 import { formatAddress } from '../transport/address.ts';
 import { connect } from '../transport/connect.ts';
+import { discardLater } from '../transport/discard.ts';
 import { openImapd } from '../transport/imapd.ts';
 import type { Prompt } from '../transport/prompt.ts';
 import { rememberTimeout } from '../transport/recent-timeout.ts';
@@ -21,7 +22,7 @@ import { withAbort } from '../with-abort.ts';
 import { BurstWatch } from './burst-watch.ts';
 import { type Call, removeDeadCalls } from './call.ts';
 import { CallCheck } from './call-check.ts';
-import { ConnectionPool, discard } from './connection-pool.ts';
+import { ConnectionPool } from './connection-pool.ts';
 import type { WholeRequest } from './open-request.ts';
 import { type Served, ServedSession, type SessionHost, type Taken } from './served-session.ts';
 import { listenFrames, ownsSocket, type SocketListener } from './socket.ts';
@@ -104,7 +105,7 @@ class Broker implements SessionHost, RunningBroker {
   accept(accept: AcceptWire): void {
     const session = new ServedSession(accept, this);
     this.#sessions.add(session);
-    this.#calls.foresee(this.#warm.count > 0);
+    this.#calls.foresee();
     void session.ended.then(() => {
       this.#sessions.delete(session);
       if (this.#stopping) this.#leaveIfDone();
@@ -132,21 +133,27 @@ class Broker implements SessionHost, RunningBroker {
       this.#noteFolder();
       ready = await this.#takeWarm();
     }
-    const session = ready ?? (await this.#startImapd('mail', request.command, signal));
+    const coming = ready === undefined && request.command === undefined ? this.#warm.claim() : undefined;
+    const session = ready ?? (await coming) ?? (await this.#startImapd('mail', request.command, signal));
     return this.#serve(session, ready === undefined ? 'shared' : 'warm', onStderr, started);
   }
 
   take(call: Call, onStderr: (chunk: Buffer) => void, signal: AbortSignal): Taken | undefined {
+    if (this.#stopping || !this.#ownsSocket || !this.#calls.leadsHere(call)) return undefined;
+    return { alias: tellAlias(this.#alias), served: this.#serveReady(onStderr, signal) };
+  }
+
+  /** An imapd that is ready on a connection that was heard from of late. */
+  #serveReady(onStderr: (chunk: Buffer) => void, signal: AbortSignal): Served | undefined {
     const started = performance.now();
     const { connection } = this.#warm;
-    if (connection === undefined || this.#stopping || !this.#ownsSocket) return undefined;
-    if (!this.#pool.vouchAtOnce(connection) || !this.#calls.leadsHere(call)) return undefined;
+    if (connection === undefined || !this.#pool.vouchAtOnce(connection)) return undefined;
     this.#noteFolder();
     const session = this.#warm.take(connection);
     if (session === undefined) return undefined;
     this.#noteUse(signal);
     this.#taken += 1;
-    return { ...this.#serve(session, 'warm', onStderr, started), alias: tellAlias(this.#alias) };
+    return this.#serve(session, 'warm', onStderr, started);
   }
 
   connect(prompt: Prompt, signal: AbortSignal): Promise<boolean> {
@@ -276,7 +283,7 @@ class Broker implements SessionHost, RunningBroker {
         request.kind === 'forward'
           ? connection.forward(request.host, request.port)
           : connection.exec({ kind: request.kind, text: request.command });
-      deadline.addEventListener('abort', () => void starting.then(discard, () => {}), { once: true });
+      deadline.addEventListener('abort', () => discardLater(starting), { once: true });
       return { stream: await withAbort(deadline, starting), connection };
     };
     return this.#inTime(signal, (deadline) =>
@@ -341,7 +348,11 @@ class Broker implements SessionHost, RunningBroker {
       return;
     }
     if (unused >= patience) this.#warm.drop();
-    else if (this.#usedForMail) this.#warm.renew();
+    else if (this.#usedForMail) {
+      this.#warm.renew();
+      // One that ended by itself; not over a line that may be dead.
+      if (this.#pool.hears) this.#warm.refill();
+    }
     if (keeps || this.#usedForMail) this.#pool.keepAlive();
   }
 

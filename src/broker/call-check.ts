@@ -22,9 +22,9 @@ export class CallCheck {
     this.#onBug = onBug;
   }
 
-  /** A client has connected; `ready`: there is something to hand over. */
-  foresee(ready: boolean): void {
-    this.#foreseen = ready && this.#last !== undefined ? this.#check(this.#last) : undefined;
+  /** A client has connected. */
+  foresee(): void {
+    this.#foreseen = this.#last === undefined ? undefined : this.#check(this.#last);
   }
 
   /** This is what it calls for. */

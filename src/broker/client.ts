@@ -3,7 +3,7 @@
  * waits for when a folder opens.
  */
 import { latin1Bytes } from '../bytes.ts';
-import { makeDeferred } from '../deferred.ts';
+import { type Deferred, makeDeferred } from '../deferred.ts';
 import { Failure, type FailureCode, failureReasons } from '../errors.ts';
 import { BROKER_CHECK_MS, BROKER_HELLO_MS, BROKER_TAKE_MS } from '../limits.ts';
 import type { SessionStream } from '../transport/transport.ts';
@@ -23,20 +23,29 @@ export interface OpenedSession {
   readonly alive: (withinMs: number) => Promise<boolean>;
 }
 
-/** An imapd that was ready for a call (PROTOCOL.md, TAKE). */
+/** What a call's broker has for it (PROTOCOL.md, TAKE). */
 export interface TakenSession {
   readonly alias: ToldAlias;
-  /** Milliseconds from the call to the greeting. */
-  readonly ms: number;
-  /** What is behind the greeting. */
-  readonly open: () => Promise<OpenedSession>;
+  /** An imapd was ready, and its greeting is passed on; else one is being started. */
+  readonly ready: boolean;
+  /** When the broker was asked, in milliseconds of `performance.now()`. */
+  readonly askedAt: number;
+  /**
+   * What is behind the greeting, which `onGreeting` gets where there was none yet.
+   *
+   * @throws {Failure} why the session cannot be opened, as if opened directly
+   * @throws {BrokerUseless} if that cannot be said
+   */
+  readonly open: (signal: AbortSignal, onGreeting: GreetingHandler) => Promise<OpenedSession>;
 }
 
 export interface TakeEvents {
   /** While the broker works there is time for other things. */
   onAsked(): void;
-  onGreeting(greeting: Uint8Array): void;
+  onGreeting: GreetingHandler;
 }
+
+type GreetingHandler = (greeting: Uint8Array) => void;
 
 /** The broker is of no use here (none, hung, another version, out of resources); the session is to be opened directly. */
 export class BrokerUseless extends Error {}
@@ -53,7 +62,7 @@ export async function openThroughBroker(
   uid: number,
   request: OpenRequest,
   signal: AbortSignal,
-  onGreeting: (greeting: Uint8Array) => void,
+  onGreeting: GreetingHandler,
 ): Promise<OpenedSession | undefined> {
   const opening = new Opening(onGreeting);
   let frames: FrameSocket | undefined;
@@ -68,8 +77,8 @@ export async function openThroughBroker(
 }
 
 /**
- * Has the broker at `path` find the alias of a call and hand over an imapd that is ready for it; undefined if it has
- * none, or is of no use at all.
+ * Has the broker at `path` find the alias of a call and hand over an imapd for it; undefined if the call leads to another
+ * broker, or this one is of no use at all.
  *
  * @throws a system error if the socket cannot be used
  */
@@ -79,18 +88,21 @@ export async function takeThroughBroker(
   call: Call,
   { onAsked, onGreeting }: TakeEvents,
 ): Promise<TakenSession | undefined> {
-  const started = performance.now();
+  const askedAt = performance.now();
   const opening = new Opening(onGreeting);
   const frames = await connectFrames(path, uid, opening);
   if (frames === undefined) return undefined;
   const asked = opening.take(frames, call);
   onAsked();
-  const opened = await asked;
-  if (opened?.alias === undefined) return undefined;
+  const taken = await asked;
+  if (taken === undefined) return undefined;
   return {
-    alias: opened.alias,
-    ms: Math.round(performance.now() - started),
-    open: () => takeOver(opening, frames, opened.route),
+    ...taken,
+    askedAt,
+    open: async (signal, greet) => {
+      const { route } = await opening.wait(signal, greet);
+      return takeOver(opening, frames, route);
+    },
   };
 }
 
@@ -108,13 +120,13 @@ async function takeOver(
 /** OPENED, as far as it matters. */
 interface Opened {
   readonly route: 'shared' | 'warm';
-  /** Of an imapd that was taken. */
-  readonly alias: ToldAlias | undefined;
 }
 
 /** The conversation up to OPENED; what comes behind it waits for whoever takes over. */
 class Opening implements FrameHandler {
-  readonly #onGreeting: (greeting: Uint8Array) => void;
+  #onGreeting: GreetingHandler | undefined;
+  /** Came before anybody wanted it. */
+  #greeting: Uint8Array | undefined;
   #frames: FrameSocket | undefined;
   #settled: 'no' | 'opened' | 'failed' = 'no';
   readonly #opened = makeDeferred<Opened>();
@@ -124,47 +136,56 @@ class Opening implements FrameHandler {
   #request: OpenRequest | undefined;
   /** A command may have been started by now, which must not be started again elsewhere. */
   #committed = false;
-  #taking = false;
+  /** The answer to TAKE is waited for. */
+  #taking: Deferred<Pick<TakenSession, 'alias' | 'ready'> | undefined> | undefined;
   #closed = false;
   #heir: FrameHandler | undefined;
 
-  constructor(onGreeting: (greeting: Uint8Array) => void) {
+  constructor(onGreeting: GreetingHandler) {
     this.#onGreeting = onGreeting;
   }
 
   async ask(frames: FrameSocket, request: OpenRequest, signal: AbortSignal): Promise<Opened> {
     this.#frames = frames;
+    // A broker that is stopped reads this when it goes on, and we have gone elsewhere. An imapd too many does no harm.
+    if (request.kind === 'mail') frames.controls(HELLO, [FRAME.OPEN, request]);
+    else {
+      this.#request = request;
+      frames.controls(HELLO);
+    }
+    this.#expectWord(BROKER_HELLO_MS);
+    return await this.#untilOpened(signal);
+  }
+
+  /** Undefined if the broker has nothing for it. */
+  take(frames: FrameSocket, call: Call): Promise<Pick<TakenSession, 'alias' | 'ready'> | undefined> {
+    this.#frames = frames;
+    const taking = makeDeferred<Pick<TakenSession, 'alias' | 'ready'> | undefined>();
+    this.#taking = taking;
+    // Who waits for the session hears why there is none; until then nobody may be there.
+    this.#opened.promise.catch(() => {});
+    frames.controls(HELLO, [FRAME.TAKE, call]);
+    // For all of it: a word that is no answer gives it no more time.
+    this.#expectWord(BROKER_TAKE_MS);
+    return taking.promise;
+  }
+
+  /** The session that a broker has begun to start, or has handed over. */
+  wait(signal: AbortSignal, onGreeting: GreetingHandler): Promise<Opened> {
+    if (this.#greeting !== undefined) onGreeting(this.#greeting);
+    this.#onGreeting = onGreeting;
+    return this.#untilOpened(signal);
+  }
+
+  async #untilOpened(signal: AbortSignal): Promise<Opened> {
     const onAbort = (): void => this.#fail(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });
     try {
       if (signal.aborted) onAbort();
-      // A broker that is stopped reads this when it goes on, and we have gone elsewhere. An imapd too many does no harm.
-      if (request.kind === 'mail') frames.controls(HELLO, [FRAME.OPEN, request]);
-      else {
-        this.#request = request;
-        frames.controls(HELLO);
-      }
-      this.#expectWord(BROKER_HELLO_MS);
       return await this.#opened.promise;
     } finally {
       clearTimeout(this.#silence);
       signal.removeEventListener('abort', onAbort);
-    }
-  }
-
-  /** Undefined if the broker has nothing ready. */
-  async take(frames: FrameSocket, call: Call): Promise<Opened | undefined> {
-    try {
-      this.#frames = frames;
-      this.#taking = true;
-      frames.controls(HELLO, [FRAME.TAKE, call]);
-      // For all of it: a word that is no answer gives it no more time.
-      this.#expectWord(BROKER_TAKE_MS);
-      return await this.#opened.promise;
-    } catch {
-      return undefined;
-    } finally {
-      clearTimeout(this.#silence);
     }
   }
 
@@ -180,7 +201,7 @@ class Opening implements FrameHandler {
     if (this.#heir !== undefined) this.#heir.onFrame(frame);
     else if (this.#settled === 'opened') this.#later.push(frame);
     else {
-      if (!this.#taking) this.#expectSign();
+      if (this.#taking === undefined) this.#expectSign();
       this.#onControl(frame.type, parseControl(frame.payload));
     }
   }
@@ -204,15 +225,31 @@ class Opening implements FrameHandler {
       this.#fail(decodeFailure(body) ?? new BrokerUseless('the broker failed'));
     } else if (type === FRAME.NONE) {
       this.#fail(new BrokerUseless('the broker has nothing ready'));
+    } else if (type === FRAME.STARTING && this.#taking !== undefined) {
+      const alias = parseToldAlias(body['alias']);
+      // It is read by whoever waits, who may have written something by then.
+      this.#onGreeting = undefined;
+      this.#taken({ alias, ready: false });
+      this.#expectSign();
     } else if (type === FRAME.OPENED) {
       // Before it counts as open: nothing may fail any more then.
-      const alias = this.#taking ? parseToldAlias(body['alias']) : undefined;
+      const alias = this.#taking && parseToldAlias(body['alias']);
       const greeting = latin1Bytes(String(body['greeting'] ?? ''));
+      if (greeting.length > 0) {
+        if (this.#onGreeting === undefined) this.#greeting = greeting;
+        else this.#onGreeting(greeting);
+      }
       this.#settled = 'opened';
       clearTimeout(this.#silence);
-      if (greeting.length > 0) this.#onGreeting(greeting);
-      this.#opened.resolve({ route: body['route'] === 'warm' ? 'warm' : 'shared', alias });
+      this.#opened.resolve({ route: body['route'] === 'warm' ? 'warm' : 'shared' });
+      if (alias !== undefined) this.#taken({ alias, ready: true });
     }
+  }
+
+  #taken(answer: Pick<TakenSession, 'alias' | 'ready'> | undefined): void {
+    clearTimeout(this.#silence);
+    this.#taking?.resolve(answer);
+    this.#taking = undefined;
   }
 
   #open(): void {
@@ -254,6 +291,7 @@ class Opening implements FrameHandler {
     if (this.#settled !== 'no') return;
     this.#settled = 'failed';
     this.#opened.reject(reason);
+    this.#taken(undefined);
     this.#frames?.destroy();
   }
 }

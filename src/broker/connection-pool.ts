@@ -5,6 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Failure } from '../errors.ts';
 import { PROBE_MS, ROOM_MS, STARTUP_RETRIES, STARTUP_RETRY_MS } from '../limits.ts';
+import { discard } from '../transport/discard.ts';
 import type { Connection, RemoteStream } from '../transport/transport.ts';
 import { ClockWatch } from './clock-watch.ts';
 
@@ -121,6 +122,12 @@ export class ConnectionPool {
     for (const pooled of this.#pool) {
       if (pooled.connection === connection) return !pooled.suspect && this.#heardLately(pooled);
     }
+    return false;
+  }
+
+  /** True while there is a connection that was heard from of late and has room. */
+  get hears(): boolean {
+    for (const pooled of this.#pool) if (usable(pooled) && this.#heardLately(pooled)) return true;
     return false;
   }
 
@@ -265,14 +272,6 @@ export class ConnectionPool {
       }
     }
   }
-}
-
-/** Ends a session that nobody wants any more. */
-export function discard(stream: RemoteStream): void {
-  stream.kill();
-  // A channel whose output nobody reads would never close.
-  stream.stdout.resume();
-  stream.stderr.resume();
 }
 
 function usable({ full, suspect }: Pooled): boolean {

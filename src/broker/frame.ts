@@ -25,6 +25,7 @@ export const FRAME = {
   CONNECTED: 19,
   TAKE: 20,
   NONE: 21,
+  STARTING: 22,
 } as const;
 
 /** PROTOCOL.md; a change that an old peer would misunderstand raises it. */
@@ -40,7 +41,7 @@ export interface Frame {
 /** The bytes of a frame's length, and of that with its type. */
 const LENGTH = 4;
 const HEADER = 5;
-const LAST_TYPE = FRAME.NONE;
+const LAST_TYPE = FRAME.STARTING;
 
 /** One control frame; `body` becomes JSON, undefined an empty payload. */
 export function encodeControl(type: FrameType, body?: object): Uint8Array {

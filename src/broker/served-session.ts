@@ -2,10 +2,10 @@
 import type { Failure } from '../errors.ts';
 import { toFailure } from '../errors.ts';
 import { STDIN_WINDOW } from '../limits.ts';
+import { discard } from '../transport/discard.ts';
 import type { Prompt, PromptRequest } from '../transport/prompt.ts';
 import type { RemoteExit, RemoteStream } from '../transport/transport.ts';
 import type { Call } from './call.ts';
-import { discard } from './connection-pool.ts';
 import { FRAME, type Frame, FrameError, type FrameType, PROTOCOL_VERSION, parseControl } from './frame.ts';
 import { FrameSocket } from './frame-socket.ts';
 import { parseOpen, type WholeRequest } from './open-request.ts';
@@ -22,16 +22,18 @@ export interface Served {
   readonly alive: (withinMs: number) => Promise<boolean>;
 }
 
-/** What was ready for a client that did not look the alias up itself. */
-export interface Taken extends Served {
+/** For a client that did not look the alias up itself. */
+export interface Taken {
   readonly alias: ToldAlias;
+  /** Undefined: nothing was ready. */
+  readonly served: Served | undefined;
 }
 
 /** What a session asks of its broker. */
 export interface SessionHost {
   /** @throws whatever keeps the session from opening */
   open(request: WholeRequest, onStderr: (chunk: Buffer) => void, signal: AbortSignal): Promise<Served>;
-  /** A ready imapd for a call that asks for this broker's alias; undefined: there is none. */
+  /** What there is for a call; undefined if it does not lead here. */
   take(call: Call, onStderr: (chunk: Buffer) => void, signal: AbortSignal): Taken | undefined;
   /** Sees to a connection that stays; true if there was one. @throws whatever keeps it from being made */
   connect(prompt: Prompt, signal: AbortSignal): Promise<boolean>;
@@ -146,11 +148,15 @@ export class ServedSession {
       this.#frames.control(FRAME.NONE, {});
       this.#frames.end();
       this.#end();
-      return;
+    } else if (taken.served === undefined) {
+      this.#frames.control(FRAME.STARTING, { alias: taken.alias });
+      this.#state = 'opening';
+      void this.#open({ kind: 'mail' });
+    } else {
+      this.#served = taken.served;
+      this.#state = 'open';
+      this.#pipe(taken.served, 'mail', taken.alias);
     }
-    this.#served = taken;
-    this.#state = 'open';
-    this.#pipe(taken, 'mail', taken.alias);
   }
 
   async #open(request: WholeRequest): Promise<void> {
@@ -168,8 +174,7 @@ export class ServedSession {
       this.#state = 'open';
       this.#pipe(served, request.kind);
     } catch (error) {
-      this.#host.failed(error);
-      this.#fail(toFailure(error));
+      this.#failed(error);
     }
   }
 
@@ -179,9 +184,15 @@ export class ServedSession {
       this.#frames.control(FRAME.CONNECTED, { existed });
       this.#frames.end();
     } catch (error) {
-      this.#host.failed(error);
-      this.#fail(toFailure(error));
+      this.#failed(error);
     }
+  }
+
+  #failed(thrown: unknown): void {
+    // A client that has gone is no failure.
+    if (this.#state === 'over') return;
+    this.#host.failed(thrown);
+    this.#fail(toFailure(thrown));
   }
 
   #prompt(request: PromptRequest): Promise<readonly string[] | undefined> {

@@ -1,8 +1,8 @@
-/** What a broker tells of its alias to a client that has not looked it up (PROTOCOL.md, OPENED). */
+/** What a broker tells of its alias to a client that has not looked it up (PROTOCOL.md, STARTING). */
 import type { Alias } from '../alias/alias.ts';
 import { FrameError } from './frame.ts';
 
-/** What there is to know about an alias once its session is open. */
+/** What there is to know about an alias once its session is open, or about to be. */
 export type ToldAlias = Pick<
   Alias,
   'name' | 'queue' | 'fallback' | 'serverAliveInterval' | 'serverAliveCountMax'

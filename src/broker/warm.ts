@@ -3,11 +3,12 @@
  * next is started behind it. A dead one is never handed out, and nothing is ever written to one before its client.
  */
 
-import { WARM_AGE_MS, WARM_PAUSE_MS, WARM_REFILL_MS } from '../limits.ts';
+import { type Deferred, makeDeferred } from '../deferred.ts';
+import { WARM_AGE_MS, WARM_LIFE_MS, WARM_PAUSE_MS, WARM_REFILL_MS } from '../limits.ts';
 import type { Log } from '../log.ts';
+import { discard } from '../transport/discard.ts';
 import type { ImapSession } from '../transport/imapd.ts';
 import type { Connection } from '../transport/transport.ts';
-import { discard } from './connection-pool.ts';
 
 /** A session that can be handed to a client. */
 export interface ReadySession extends ImapSession {
@@ -36,6 +37,8 @@ export class WarmSessions {
   readonly #options: WarmOptions;
   readonly #ready = new Set<Warm>();
   readonly #starting = new Set<Promise<void>>();
+  /** Clients that wait for one of those. */
+  readonly #waiting: Deferred<ReadySession | undefined>[] = [];
   #refill: NodeJS.Timeout | undefined;
   #pausedUntil = 0;
   #closed = false;
@@ -60,6 +63,18 @@ export class WarmSessions {
     this.#ready.delete(warm);
     warm.release();
     return warm.session;
+  }
+
+  /**
+   * The next one that comes up, where one is being started that nobody waits for: it is ready sooner than another.
+   *
+   * @returns settles with undefined if none comes up; undefined if there is none
+   */
+  claim(): Promise<ReadySession | undefined> | undefined {
+    if (this.#waiting.length >= this.#starting.size) return undefined;
+    const waiting = makeDeferred<ReadySession | undefined>();
+    this.#waiting.push(waiting);
+    return waiting.promise;
   }
 
   /** Sees to it that there are as many as wanted, shortly. */
@@ -92,7 +107,7 @@ export class WarmSessions {
    * @returns settles when their places are free; undefined if there were none
    */
   yield(): Promise<void> | undefined {
-    this.#pausedUntil = performance.now() + WARM_PAUSE_MS;
+    this.#pause();
     const leaving = [...this.#starting, ...[...this.#ready].map(({ session }) => session.stream.exit)];
     this.drop();
     return leaving.length === 0 ? undefined : Promise.all(leaving).then(() => {});
@@ -115,6 +130,10 @@ export class WarmSessions {
     this.drop();
   }
 
+  #pause(): void {
+    this.#pausedUntil = performance.now() + WARM_PAUSE_MS;
+  }
+
   get #paused(): boolean {
     return performance.now() < this.#pausedUntil;
   }
@@ -129,7 +148,10 @@ export class WarmSessions {
     if (this.#paused) return;
     const missing = this.#options.size() - this.#ready.size - this.#starting.size;
     for (let i = 0; i < missing; i += 1) {
-      const starting = this.#startOne().finally(() => this.#starting.delete(starting));
+      const starting = this.#startOne().finally(() => {
+        this.#starting.delete(starting);
+        while (this.#waiting.length > this.#starting.size) this.#waiting.pop()?.resolve(undefined);
+      });
       this.#starting.add(starting);
     }
   }
@@ -138,14 +160,16 @@ export class WarmSessions {
     try {
       const session = await this.#options.start();
       if (!this.#closed && !this.#paused) {
-        this.#watch(session);
+        const waiting = this.#waiting.shift();
+        if (waiting === undefined) this.#watch(session);
+        else waiting.resolve(session);
         return;
       }
       discard(session.stream);
       await session.stream.exit;
     } catch (error) {
       // Whoever opens a folder gets the reason himself; here it only means that the server wants to be left alone.
-      this.#pausedUntil = performance.now() + WARM_PAUSE_MS;
+      this.#pause();
       this.#options.log.record('warm-failed', { alias: this.#options.alias, why: String(error) });
     }
   }
@@ -153,7 +177,11 @@ export class WarmSessions {
   /** A session that says or ends anything before it has a client is of no use to one. */
   #watch(session: ReadySession): void {
     const { stdout, exit } = session.stream;
-    const spoil = (): void => this.#drop(warm);
+    const spoil = (): void => {
+      if (!this.#drop(warm)) return;
+      // A server that has no patience with them at all; one that ended for another reason is replaced before long.
+      if (performance.now() - warm.bornAt < WARM_LIFE_MS) this.#pause();
+    };
     const warm: Warm = {
       session,
       bornAt: performance.now(),
@@ -171,9 +199,10 @@ export class WarmSessions {
     stdout.resume();
   }
 
-  #drop(warm: Warm): void {
-    if (!this.#ready.delete(warm)) return;
+  #drop(warm: Warm): boolean {
+    if (!this.#ready.delete(warm)) return false;
     warm.release();
     discard(warm.session.stream);
+    return true;
   }
 }

@@ -9,6 +9,7 @@ import { imapdCommand, STATUS_NOT_EXECUTABLE, STATUS_NOT_FOUND } from '../imap/i
 import { LOG_SAMPLE_MAX, OPEN_DEADLINE_MS } from '../limits.ts';
 import type { Log } from '../log.ts';
 import { withAbort } from '../with-abort.ts';
+import { discardLater } from './discard.ts';
 import type { Connection, RemoteExit, RemoteStream } from './transport.ts';
 
 /** A session whose stdout goes on right behind the greeting. */
@@ -41,7 +42,11 @@ export async function openImapd(
   options: ImapdOptions,
 ): Promise<ImapSession> {
   const command = options.command ?? imapdCommand(alias.imapd);
-  const stream = await withAbort(options.signal, connection.exec({ kind: 'exec', text: command }));
+  const starting = connection.exec({ kind: 'exec', text: command });
+  const stream = await withAbort(options.signal, starting).catch((error) => {
+    discardLater(starting);
+    throw error;
+  });
   const lastWords = new LastWords();
   stream.stderr.on('data', (chunk: Buffer) => {
     lastWords.push(chunk);

@@ -4,6 +4,7 @@ import { utimesSync, writeFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { BrokerUseless, openThroughBroker, takeThroughBroker } from '../../src/broker/client.ts';
 import { connectThroughBroker } from '../../src/broker/connect-client.ts';
 import {
@@ -62,6 +63,7 @@ const taken = (alias: unknown, greeting: unknown = '* PREAUTH \xe9\r\n'): Uint8A
   encodeControl(FRAME.OPENED, { route: 'warm', steps: {}, greeting, alias });
 const TAKEN = taken(TOLD);
 const NONE = encodeControl(FRAME.NONE, {});
+const STARTING = encodeControl(FRAME.STARTING, { alias: TOLD });
 
 /** What a client that takes hears: its session, its greeting, and what it did in the meantime. */
 async function take(path: string) {
@@ -73,6 +75,7 @@ async function take(path: string) {
   return { taken, heard };
 }
 
+const noGreeting = (): void => assert.fail('a greeting');
 const fail = (code: string, facts?: object) => encodeControl(FRAME.FAIL, { code, facts });
 const together = (...frames: Uint8Array[]): Buffer => Buffer.concat(frames);
 
@@ -113,8 +116,8 @@ describe('A client', { concurrency: 4 }, () => {
     });
     const { taken, heard } = await take(path);
     assert.deepEqual(heard, ['asked', '* PREAUTH \xe9\r\n']);
-    assert.deepEqual(taken?.alias, TOLD);
-    const { stream, route } = await (taken as NonNullable<typeof taken>).open();
+    assert.deepEqual([taken?.alias, taken?.ready], [TOLD, true]);
+    const { stream, route } = await (taken as NonNullable<typeof taken>).open(ALWAYS, noGreeting);
     let read = '';
     stream.stderr.resume();
     stream.stdout.on('data', (chunk) => {
@@ -122,6 +125,61 @@ describe('A client', { concurrency: 4 }, () => {
     });
     assert.deepEqual(await stream.exit, { kind: 'status', status: 0 });
     assert.deepEqual([read, route], ['* 1 EXISTS\r\n', 'warm']);
+  });
+
+  for (const when of ['before', 'after'] as const) {
+    test(`waits for what is being started, and hears of it ${when} it is ready for it`, async (t) => {
+      let say: () => void = () => {};
+      const path = await openBroker(t, {
+        [FRAME.TAKE]: (socket) => {
+          socket.write(together(HELLO, STARTING));
+          say = () => void socket.write(OPENED);
+        },
+      });
+      const { taken, heard } = await take(path);
+      assert.deepEqual([taken?.alias, taken?.ready, heard], [TOLD, false, ['asked']]);
+      if (when === 'before') {
+        say();
+        await sleep(50);
+      }
+      const greetings: string[] = [];
+      const opening = taken?.open(ALWAYS, (greeting) => greetings.push(Buffer.from(greeting).toString()));
+      say();
+      assert.equal((await opening)?.route, 'warm');
+      assert.deepEqual([heard, greetings], [['asked'], ['* PREAUTH\r\n']]);
+    });
+  }
+
+  for (const [what, then, expected] of [
+    ['a reason', fail('tcp-refused', { address: 'mail:22' }), { code: 'tcp-refused' }],
+    ['trouble of the broker', fail('internal'), BrokerUseless],
+    ['the broker hanging up', (socket: Socket) => void socket.end(), BrokerUseless],
+    ['the broker hanging', () => {}, BrokerUseless],
+  ] as const) {
+    test(`is told that what was being started ended in ${what}`, async (t) => {
+      const path = await openBroker(t, {
+        [FRAME.TAKE]: (socket) => {
+          socket.write(together(HELLO, STARTING));
+          if (typeof then === 'function') then(socket);
+          else socket.write(then);
+        },
+      });
+      const { taken } = await take(path);
+      assert.equal(taken?.ready, false);
+      // Nobody waits yet.
+      await sleep(50);
+      const opening = taken?.open(ALWAYS, noGreeting);
+      await assert.rejects(opening as Promise<unknown>, expected);
+    });
+  }
+
+  test('that leaves does not wait for what is being started', async (t) => {
+    const path = await openBroker(t, { [FRAME.TAKE]: together(HELLO, STARTING) });
+    const { taken } = await take(path);
+    const gone = new AbortController();
+    const opening = taken?.open(gone.signal, noGreeting);
+    gone.abort(new Error('gone'));
+    await assert.rejects(opening as Promise<unknown>, /gone/);
   });
 
   for (const [what, answers] of [
@@ -134,6 +192,10 @@ describe('A client', { concurrency: 4 }, () => {
     ['with trouble of its own', { [FRAME.TAKE]: together(HELLO, fail('out-of-resources')) }],
     ['that breaks the protocol', { [FRAME.HELLO]: Buffer.from('HTTP/1.1 400 Bad Request\r\n') }],
     ['that does not say whose session it is', { [FRAME.TAKE]: together(HELLO, OPENED) }],
+    [
+      'that does not say whose it starts',
+      { [FRAME.TAKE]: together(HELLO, encodeControl(FRAME.STARTING, {})) },
+    ],
     ['that says too little of it', { [FRAME.TAKE]: together(HELLO, taken({ name: 'work' })) }],
     ['whose greeting is none', { [FRAME.TAKE]: together(HELLO, taken(TOLD, { toString: 1 })) }],
   ] as const) {

@@ -23,6 +23,14 @@ import { type FakeStream, fakeStream } from './fake-connection.ts';
 
 const OPENED = { greeting: Buffer.alloc(0), route: 'shared', steps: {}, alive: async () => true } as const;
 
+const TOLD: ToldAlias = {
+  name: 'work',
+  queue: true,
+  fallback: 'allow',
+  serverAliveInterval: 15,
+  serverAliveCountMax: 3,
+};
+
 /** A broker whose sessions are opened in this way; `host` hears what it is told. */
 async function openBroker(t: TestContext, open: SessionHost['open'], more: Partial<SessionHost> = {}) {
   const path = join(makeTempDir(t, 'served'), 'b');
@@ -105,30 +113,18 @@ describe('A client of a broker', { concurrency: 4 }, () => {
   test('that takes what is ready gets the alias, the greeting and what comes then', async (t) => {
     const stream = fakeStream();
     const calls: unknown[] = [];
-    const alias: ToldAlias = {
-      name: 'work',
-      queue: true,
-      fallback: 'allow',
-      serverAliveInterval: 15,
-      serverAliveCountMax: 3,
-    };
     const { client, sessions } = await openBroker(t, never, {
       take(call) {
         calls.push(call);
-        return {
-          ...OPENED,
-          stream,
-          route: 'warm',
-          greeting: Buffer.from('* PREAUTH \xe9\r\n', 'latin1'),
-          alias,
-        };
+        const greeting = Buffer.from('* PREAUTH \xe9\r\n', 'latin1');
+        return { alias: TOLD, served: { ...OPENED, stream, route: 'warm', greeting } };
       },
     });
     send(client, HELLO, TAKE);
     const { route, greeting, alias: told } = await frameOf(client, FRAME.OPENED);
     assert.deepEqual(
       { route, greeting, told },
-      { route: 'warm', greeting: '* PREAUTH \xe9\r\n', told: alias },
+      { route: 'warm', greeting: '* PREAUTH \xe9\r\n', told: TOLD },
     );
     assert.deepEqual(calls, [CALL]);
     assert.equal(sessions[0]?.isSession, true);
@@ -138,7 +134,40 @@ describe('A client of a broker', { concurrency: 4 }, () => {
     await waitUntil('its end', () => !sessions[0]?.isSession);
   });
 
-  test('that would take what is not ready is told so, and has no session', async (t) => {
+  test('that takes before anything is ready is told whose session is coming, and gets it', async (t) => {
+    const stream = fakeStream();
+    let start: () => void = () => {};
+    const started = new Promise<void>((resolve) => (start = resolve));
+    const requests: unknown[] = [];
+    const serveLater: SessionHost['open'] = async (request) => {
+      requests.push(request);
+      await started;
+      return { ...OPENED, stream, greeting: Buffer.from('* PREAUTH\r\n') };
+    };
+    const take = () => ({ alias: TOLD, served: undefined });
+    const { client, sessions } = await openBroker(t, serveLater, { take });
+    send(client, HELLO, TAKE);
+    assert.deepEqual(await frameOf(client, FRAME.STARTING), { alias: TOLD });
+    assert.equal(sessions[0]?.isSession, true);
+    send(client, encodeControl(FRAME.PING, { ms: 0 }));
+    assert.deepEqual(await frameOf(client, FRAME.PONG), { alive: true });
+    start();
+    assert.equal((await frameOf(client, FRAME.OPENED))['greeting'], '* PREAUTH\r\n');
+    assert.deepEqual(requests, [{ kind: 'mail' }]);
+  });
+
+  test('whose session does not come up after all hears why', async (t) => {
+    const fail = () => Promise.reject(new Failure('tcp-refused', { address: 'mail:22' }));
+    const { client } = await openBroker(t, fail, { take: () => ({ alias: TOLD, served: undefined }) });
+    send(client, HELLO, TAKE);
+    await client.closed();
+    assert.deepEqual(await frameOf(client, FRAME.FAIL), {
+      code: 'tcp-refused',
+      facts: { address: 'mail:22' },
+    });
+  });
+
+  test('whose call leads elsewhere is told so, and has no session', async (t) => {
     const { client, sessions } = await openBroker(t, never, { take: () => undefined });
     send(client, HELLO, TAKE);
     await client.closed();

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type ReadySession, WarmSessions } from '../../src/broker/warm.ts';
-import { WARM_AGE_MS } from '../../src/limits.ts';
+import { WARM_AGE_MS, WARM_LIFE_MS } from '../../src/limits.ts';
 import { Log } from '../../src/log.ts';
 import type { Connection } from '../../src/transport/transport.ts';
 import { makeTempDir } from '../helpers/temp-dir.ts';
@@ -115,6 +115,61 @@ test('a server that refuses one is left alone until it is known to have room', a
   assert.ok(streams[1]?.killed);
   await left;
   assert.equal(warm.yield(), undefined);
+});
+
+test('one that is being started goes to whoever waits for it, each to one', async (t) => {
+  const { warm, state, streams } = openWarm(t);
+  const go: (() => void)[] = [];
+  state.start = () => new Promise((resolve) => go.push(resolve));
+  assert.equal(warm.claim(), undefined);
+  state.size = 2;
+  warm.refill();
+  await waitUntil('both starts', () => go.length === 2);
+  const [first, second] = [warm.claim(), warm.claim()];
+  assert.equal(warm.claim(), undefined);
+  for (const each of go) each();
+  assert.deepEqual([(await first)?.stream, (await second)?.stream], streams);
+  assert.deepEqual([warm.count, ...streams.map(({ killed }) => killed)], [0, false, false]);
+});
+
+test('who waits for one that does not come up is told so', async (t) => {
+  const { warm, state } = openWarm(t);
+  const fail: ((reason: Error) => void)[] = [];
+  state.start = () => new Promise((_, reject) => fail.push(reject));
+  warm.refill();
+  await waitUntil('the start', () => fail.length === 1);
+  const claimed = warm.claim();
+  fail[0]?.(new Error('no more sessions'));
+  assert.equal(await claimed, undefined);
+});
+
+test('one that gives way is for nobody', async (t) => {
+  const { warm, state, streams } = openWarm(t);
+  let go: () => void = () => {};
+  state.start = () => new Promise((resolve) => (go = resolve));
+  warm.refill();
+  await waitUntil('the start', () => streams.length === 1);
+  const claimed = warm.claim();
+  void warm.yield();
+  go();
+  assert.equal(await claimed, undefined);
+  assert.ok(streams[0]?.killed);
+});
+
+test('one that ended is replaced, unless the server ended it soon', async (t) => {
+  const { warm, state, streams, fill } = openWarm(t);
+  await fill(1);
+  const { now } = performance;
+  const clock = t.mock.method(performance, 'now', () => now.call(performance) + WARM_LIFE_MS + 1);
+  streams[0]?.end();
+  await waitUntil('its end', () => warm.count === 0);
+  clock.mock.restore();
+  await fill(1);
+  streams[1]?.end();
+  await waitUntil('its end', () => warm.count === 0);
+  warm.refill();
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  assert.deepEqual([warm.count, streams.length, state.size], [0, 2, 1]);
 });
 
 test('one that is only just being started gives way, too', async (t) => {

@@ -19,7 +19,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { encodeControl, encodeFrame, FRAME, PROTOCOL_VERSION } from '../../src/broker/frame.ts';
 import { connectFrames } from '../../src/broker/socket-path.ts';
 import { stopBroker } from '../../src/broker/status.ts';
-import { BROKER_TAKE_MS } from '../../src/limits.ts';
+import { BROKER_TAKE_MS, EARLY_BYTE_MS } from '../../src/limits.ts';
 import { openFakeBroker } from '../broker/fake-broker.ts';
 import { openSharing, type Sharing } from '../broker/sharing.ts';
 import { BUILDS, type Build } from '../helpers/builds.ts';
@@ -64,15 +64,16 @@ async function replaceBroker(
 }
 
 /** What the broker at `path` makes of Pine's call; a session that it opens is given up. */
-async function askTake(path: string, { host, settings }: Sharing): Promise<'OPENED' | 'NONE' | 'nobody'> {
-  let answer: (said: 'OPENED' | 'NONE' | 'nobody') => void = () => {};
-  const answered = new Promise<'OPENED' | 'NONE' | 'nobody'>((resolve) => {
+async function askTake(path: string, { host, settings }: Sharing): Promise<string> {
+  let answer: (said: string) => void = () => {};
+  const answered = new Promise<string>((resolve) => {
     answer = resolve;
   });
   const frames = await connectFrames(path, settings.uid, {
     onFrame: ({ type }) => {
       if (type === FRAME.OPENED) answer('OPENED');
       if (type === FRAME.NONE) answer('NONE');
+      if (type === FRAME.STARTING) answer('STARTING');
     },
     onClose: () => answer('nobody'),
   });
@@ -155,15 +156,72 @@ for (const build of BUILDS) {
       });
     }
 
-    test('is not laid where no imapd is kept ready', async (t) => {
-      const { open, leave, home, broker } = await openSharing(t, build, { alias: () => ({ WARM: 0 }) });
+    test('has an imapd started where none is ready', async (t) => {
+      const sharing = await openSharing(t, build, { alias: () => ({ WARM: 0 }) });
+      const { open, leave, home, broker } = sharing;
       await leave(await open());
-      await leave(await open());
-      assert.equal((await broker()).taken, 0);
+      assert.equal(await askTake(callPath(sharing), sharing), 'STARTING');
+      const session = await open();
+      assert.equal((await session.imap.ask('SELECT INBOX')).status, 'OK');
+      await leave(session);
       assert.deepEqual(
-        readdirSync(home.runtimeDir).filter((name) => name.startsWith('c-')),
-        [],
+        [(await broker()).taken, sharing.logins(), sharing.routes()],
+        [0, 1, ['shared', 'shared']],
       );
+      // Nothing of it was done twice, and who only asked is no error.
+      assert.doesNotMatch(home.log(), /useless|broker-error/);
+    });
+
+    test('tells why the imapd that is started does not come up', async (t) => {
+      const script = '[ -e "$HOME/broken" ] && { echo no quota >&2; exit 3; }; exec "$0.real"';
+      const sharing = await openSharing(t, build, {
+        alias: (host) => ({
+          WARM: 0,
+          IMAPD: host.writeProgram('brittle', script.replace('"$0.real"', host.rimapd)),
+        }),
+      });
+      const { open, leave, start, host } = sharing;
+      await leave(await open());
+      writeFileSync(join(host.home, 'broken'), '');
+      const child = start();
+      assert.match(
+        await openImapClient(child).greeting(),
+        /^\* PREAUTH \[ALERT\] pine-rsh: work: .*status 3.*no quota/,
+      );
+      child.endInput();
+      assert.equal((await child.finish()).code, 255);
+    });
+
+    test('ends in the long way where the broker dies while it starts one', async (t) => {
+      const sharing = await openReady(t, build);
+      await replaceBroker(t, sharing, ({ type }, socket) => {
+        if (type !== FRAME.TAKE) return;
+        socket.write(HELLO);
+        socket.end(encodeControl(FRAME.STARTING, { alias: TOLD }));
+      });
+      const session = await sharing.open();
+      assert.equal((await session.imap.ask('SELECT INBOX')).status, 'OK');
+      await sharing.leave(session);
+      assert.match(sharing.home.log(), /useless.*closed the connection/);
+    });
+
+    test('sends the first byte early where an imapd takes long to start', async (t) => {
+      const sharing = await openReady(t, build);
+      await replaceBroker(t, sharing, async ({ type }, socket) => {
+        if (type !== FRAME.TAKE) return;
+        socket.write(HELLO);
+        socket.write(encodeControl(FRAME.STARTING, { alias: TOLD }));
+        await sleep(EARLY_BYTE_MS + 500);
+        socket.write(
+          encodeControl(FRAME.OPENED, { route: 'shared', steps: {}, greeting: '* PREAUTH late\r\n' }),
+        );
+        socket.write(encodeControl(FRAME.EOF));
+        socket.write(encodeControl(FRAME.EXIT, { status: 0 }));
+      });
+      const child = sharing.start();
+      await child.waitForText(/^\*$/);
+      await child.finish();
+      assert.equal(child.output().toString(), '* PREAUTH late\r\n');
     });
 
     test('ends at a broker that is told to stop, with a session it still has', async (t) => {
