@@ -26,6 +26,8 @@ export interface ByteSink {
   on(event: 'drain' | 'error', listener: () => void): unknown;
   once(event: 'finish' | 'close' | 'error', listener: () => void): unknown;
   off(event: 'drain', listener: () => void): unknown;
+  /** It has ended or failed: no event follows any more. */
+  readonly destroyed: boolean;
 }
 
 /** A sink that tells of each chunk when it has passed it on. */

@@ -144,6 +144,10 @@ export class LightSink extends EventEmitter implements TellingSink {
     this.#passOn();
   }
 
+  get destroyed(): boolean {
+    return this.#state === 'closed';
+  }
+
   /** In words that the compiler does not remember: writing may close it. */
   get #isOpen(): boolean {
     return this.#state === 'open';

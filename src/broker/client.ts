@@ -8,7 +8,7 @@ import { Failure, type FailureCode, failureReasons } from '../errors.ts';
 import { BROKER_CHECK_MS, BROKER_HELLO_MS, BROKER_TAKE_MS } from '../limits.ts';
 import type { SessionStream } from '../transport/transport.ts';
 import type { Call } from './call.ts';
-import { FRAME, type Frame, type FrameType, PROTOCOL_VERSION, parseControl } from './frame.ts';
+import { FRAME, type Frame, type FrameType, fitsControl, PROTOCOL_VERSION, parseControl } from './frame.ts';
 import type { FrameHandler, FrameSocket } from './frame-socket.ts';
 import type { OpenRequest } from './open-request.ts';
 import { connectFrames } from './socket-path.ts';
@@ -256,6 +256,10 @@ class Opening implements FrameHandler {
     const request = this.#request;
     if (request === undefined) return;
     this.#request = undefined;
+    if (!fitsControl(request)) {
+      this.#fail(new BrokerUseless('the command is too long for a frame'));
+      return;
+    }
     this.#committed = request.kind === 'exec';
     this.#frames?.control(FRAME.OPEN, request);
   }

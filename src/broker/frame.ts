@@ -43,6 +43,11 @@ const LENGTH = 4;
 const HEADER = 5;
 const LAST_TYPE = FRAME.STARTING;
 
+/** Whether a control frame can hold this. */
+export function fitsControl(body: object): boolean {
+  return utf8Bytes(JSON.stringify(body)).length <= FRAME_PAYLOAD_MAX;
+}
+
 /** One control frame; `body` becomes JSON, undefined an empty payload. */
 export function encodeControl(type: FrameType, body?: object): Uint8Array {
   return encodeFrame(type, body === undefined ? new Uint8Array() : utf8Bytes(JSON.stringify(body)));

@@ -2,6 +2,7 @@
  * The caller's descriptors as streams. On Bun without process.stdin and process.stdout where they are pipes or sockets,
  * as mail clients give them: those take 5 ms to set up, and are built upon the same readers and writers.
  */
+import { constants, openSync } from 'node:fs';
 import type { ByteSource, TellingSink } from '../byte-flow.ts';
 import { LightSink, LightSource } from '../light-streams.ts';
 import { CALLER_AHEAD } from '../limits.ts';
@@ -24,13 +25,15 @@ const bun = (globalThis as { Bun?: BunRuntime }).Bun;
 
 /** fd 0. Nothing is taken from it before somebody listens. */
 export function openInput(): ByteSource {
+  // Nothing can be read from a folder (`</`): for Bun that is an error of its own kind, for us the end of the input.
+  if (statDescriptor(0)?.isDirectory()) return new LightSource(1, (source) => source.finish());
   return bun === undefined || !isPipe(statDescriptor(0)) ? process.stdin : readInput(bun);
 }
 
 /** fd 1 or 2. */
 export function openOutput(fd: 1 | 2): TellingSink {
   if (bun === undefined || !isPipe(statDescriptor(fd))) return fd === 1 ? process.stdout : process.stderr;
-  const file = bun.file(fd).writer();
+  const file = bun.file(ownDescription(fd)).writer();
   return new LightSink({
     ahead: CALLER_AHEAD,
     write(chunk, done) {
@@ -44,6 +47,19 @@ export function openOutput(fd: 1 | 2): TellingSink {
       }
     },
   });
+}
+
+/**
+ * The same pipe, opened again: Bun makes it non-blocking, which whoever shares the caller's pipe would feel (`make 2>&1 |
+ * tee`). Sockets cannot be opened again, and are hardly ever shared.
+ */
+function ownDescription(fd: number): number {
+  const { O_WRONLY, O_APPEND, O_NONBLOCK, O_NOCTTY } = constants;
+  try {
+    return openSync(`/proc/self/fd/${fd}`, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY);
+  } catch {
+    return fd;
+  }
 }
 
 function readInput(runtime: BunRuntime): ByteSource {

@@ -43,5 +43,6 @@ function isSameFile(a: Stats, b: Stats): boolean {
 
 /** A character device other than /dev/null: nothing else that is one is ever given to us as input and output. */
 function isTerminal(stat: Stats | undefined): boolean {
-  return stat?.isCharacterDevice() === true && stat.rdev !== statSync('/dev/null').rdev;
+  if (stat?.isCharacterDevice() !== true) return false;
+  return stat.rdev !== statSync('/dev/null', { throwIfNoEntry: false })?.rdev;
 }

@@ -143,6 +143,7 @@ export async function pump(
 function flush(output: TellingSink): Promise<void> {
   return new Promise((resolve) => {
     const done = () => resolve();
+    if (output.destroyed) return done();
     for (const event of ['finish', 'error', 'close'] as const) output.once(event, done);
     if (ON_BUN) output.end();
     else output.write(Buffer.alloc(0), done);

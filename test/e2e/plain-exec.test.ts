@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { endBrokers } from '../broker/sharing.ts';
 import { BUILDS, type Build } from '../helpers/builds.ts';
 import { peakMemoryOf, signalProcess } from '../helpers/processes.ts';
 import { openRealSshd, type RealSshd } from '../helpers/real-sshd.ts';
@@ -194,6 +195,44 @@ for (const build of BUILDS) {
       const line = `{ { "$0" work "${command}"; echo $?; } 2>&1 >&3 | true; } 3>&1`;
       const { stdout } = await runProgram('/bin/sh', ['-c', line, build.rshPath], { env: home.env });
       assert.equal(stdout.toString(), 'done\n3\n');
+    });
+
+    test('A reader of stdout that goes while stderr is still read ends it all the same', async (t) => {
+      const { home } = await openSetup(t, build);
+      // More than a pipe holds, so that something waits to be written when the reader goes.
+      const command = 'head -c 100000 /dev/zero; head -c 200000 /dev/zero >&2; exit 3';
+      const line = `{ "$0" work '${command}' 2>&3 | sleep 1; } 3>&1 | { sleep 2; wc -c; }`;
+      const { stdout } = await within(
+        'the end',
+        runProgram('/bin/sh', ['-c', line, build.rshPath], { env: home.env }),
+      );
+      // How much of stderr there was by then is a matter of time.
+      assert.ok(Number(stdout) <= 200_000, stdout.toString());
+    });
+
+    test('Whoever shares the outputs finds them as they were', async (t) => {
+      const { home } = await openSetup(t, build);
+      const line = `{ "$0" work 'echo hi; echo ho >&2' </dev/null; head -c 3000000 /dev/zero; } 2>&1 | { sleep 1; wc -c; }`;
+      const { stdout, stderr } = await runProgram('/bin/sh', ['-c', line, build.rshPath], { env: home.env });
+      assert.deepEqual([stdout.toString().trim(), stderr.toString()], ['3000006', '']);
+    });
+
+    test('An input that is a folder is an empty one', async (t) => {
+      const { home } = await openSetup(t, build);
+      const { stdout, code } = await runProgram('/bin/sh', ['-c', '"$0" work "wc -c" </', build.rshPath], {
+        env: home.env,
+      });
+      assert.deepEqual([stdout.toString(), code], ['0\n', 0]);
+    });
+
+    test('A command may be longer than a frame of the broker', async (t) => {
+      const { home, server, rsh } = await openSetup(t, build);
+      endBrokers(t, home);
+      home.writeAlias('shared', { ...server.aliasKeys, SHARE: 'yes' });
+      for (const name of ['work', 'shared']) {
+        const { stdout, code } = await rsh([name, `: ${'x'.repeat(100_000)}; echo done`]);
+        assert.deepEqual([stdout.toString(), code], ['done\n', 0], `${name}: ${home.log()}`);
+      }
     });
 
     test('A reader that stalls and then drains 300 MB costs bounded memory', async (t) => {
