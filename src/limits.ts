@@ -78,6 +78,10 @@ export const ANSWER_HEAD_MAX = 64;
 /** A tag and `LOGOUT`. */
 export const LOGOUT_LINE_MAX = 64;
 
+/** How long a reader that takes nothing is waited for with a few bytes, and between two tries. */
+export const WRITE_PATIENCE_MS = 5_000;
+export const WRITE_RETRY_MS = 5;
+
 /** For the last packets (signal, close, disconnect) to leave before the process ends. */
 export const CLOSE_GRACE_MS = 100;
 

@@ -14,7 +14,7 @@ import type { ToldAlias } from './broker/told-alias.ts';
 import { CallerSignals } from './caller-signals.ts';
 import { EXIT_FAILURE, errnoOf, Failure, toError, toFailure } from './errors.ts';
 import { classifySession, isMailStream, looksLikeMailStream, type SessionKind } from './imap/mail-stream.ts';
-import { EARLY_BYTE_MS, SIGNAL_STATUS_BASE } from './limits.ts';
+import { EARLY_BYTE_MS, REFUSAL_LINGER_MS, SIGNAL_STATUS_BASE } from './limits.ts';
 import { captureConsole, Log, say } from './log.ts';
 import { looksLikeSendmail, sendmailArguments } from './mail/sendmail-words.ts';
 import { type Descriptors, inspectDescriptors } from './pipe/descriptors.ts';
@@ -390,8 +390,11 @@ class Answer {
     if (this.mail && !this.#greeted && !this.#descriptors.terminal && this.#mayRefuse()) {
       this.#greeted = true;
       process.stdout.on('error', () => {});
-      // A signal ends the wait for a client that is silent: its refusal is on its way already.
-      this.#gone.addEventListener('abort', () => process.stdin.destroy(), { once: true });
+      // A signal ends the wait for a client that is silent: its refusal is on its way already. After one that came
+      // before there is time for that, and no more.
+      const giveUp = (): void => void process.stdin.destroy();
+      if (this.#gone.aborted) setTimeout(giveUp, REFUSAL_LINGER_MS);
+      else this.#gone.addEventListener('abort', giveUp, { once: true });
       await refuse(text, { input: process.stdin, output: process.stdout }, this.#earlyBytes);
     }
     return this.mailer ? failure.sysexit : EXIT_FAILURE;

@@ -3,6 +3,7 @@
  * folder, so it is looked up the moment somebody connects: that takes as long as the client needs to write it.
  */
 import { Failure } from '../errors.ts';
+import { BROKER_TAKE_MS } from '../limits.ts';
 import type { Call } from './call.ts';
 import { findWanted } from './take-request.ts';
 
@@ -12,6 +13,7 @@ export class CallCheck {
   #last: Call | undefined;
   /** About the last call, for whoever has connected since. */
   #foreseen: boolean | undefined;
+  #foreseenAt = 0;
 
   /**
    * @param fileName the name of this broker's socket
@@ -25,11 +27,14 @@ export class CallCheck {
   /** A client has connected. */
   foresee(): void {
     this.#foreseen = this.#last === undefined ? undefined : this.#check(this.#last);
+    this.#foreseenAt = performance.now();
   }
 
   /** This is what it calls for. */
   leadsHere(call: Call): boolean {
-    const foreseen = isSameCall(call, this.#last) ? this.#foreseen : undefined;
+    // Not for a client that was stopped in between: what it asks for may have changed.
+    const fresh = performance.now() - this.#foreseenAt < BROKER_TAKE_MS;
+    const foreseen = fresh && isSameCall(call, this.#last) ? this.#foreseen : undefined;
     this.#last = call;
     this.#foreseen = undefined;
     return foreseen ?? this.#check(call);

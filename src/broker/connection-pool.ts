@@ -71,14 +71,17 @@ export class ConnectionPool {
    * @throws {Failure} of dialling and of `start`
    */
   async open<T extends { readonly stream: RemoteStream }>(purpose: Purpose, start: Start<T>): Promise<T> {
+    const doubted = new Set<Pooled>();
     for (let mayWait = purpose !== 'spare'; ; ) {
       const found = await this.#findLive();
       const pooled = found ?? (await this.#dialShared());
-      const doubtful = found !== undefined && purpose !== 'plain';
+      // Only once: a server that answers and ends every command without a status would be asked for ever.
+      const doubtful = found !== undefined && purpose !== 'plain' && !doubted.has(pooled);
       try {
         return await this.#startOn(pooled, start, purpose, doubtful);
       } catch (error) {
         if (doubtful && isLost(error)) {
+          doubted.add(pooled);
           this.#suspect(pooled);
           continue;
         }

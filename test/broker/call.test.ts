@@ -13,7 +13,7 @@ import { listenSocket, type SocketListener } from '../../src/broker/socket.ts';
 import { listBrokerSockets } from '../../src/broker/socket-path.ts';
 import { brokerFileName } from '../../src/broker/spec.ts';
 import { findWanted, parseTake } from '../../src/broker/take-request.ts';
-import { CALLS_MAX } from '../../src/limits.ts';
+import { BROKER_TAKE_MS, CALLS_MAX } from '../../src/limits.ts';
 import { readCallerSettings, readSettings } from '../../src/settings.ts';
 import { defer } from '../helpers/scope.ts';
 import { type AliasKeys, openTempHome } from '../helpers/temp-home.ts';
@@ -254,6 +254,16 @@ describe('A broker that is called', () => {
     assert.equal(check.leadsHere(call()), false);
     home.writeAlias('work', KEYS);
     assert.equal(check.leadsHere(call()), true, 'one look is for one client');
+  });
+
+  test('does not rely on a look that is old', (t) => {
+    const { home, call, check } = openCheck(t);
+    assert.equal(check.leadsHere(call()), true);
+    check.foresee();
+    home.writeAlias('work', spoil);
+    const { now } = performance;
+    t.mock.method(performance, 'now', () => now.call(performance) + BROKER_TAKE_MS);
+    assert.equal(check.leadsHere(call()), false);
   });
 
   test('does not take one call for another', (t) => {

@@ -227,6 +227,23 @@ describe('The connections of a broker', { concurrency: 4 }, () => {
       assert.equal(dials, outcome === 'given up' ? 4 : refusals + 1);
     });
   }
+
+  test('ask one that answers twice at most, however often it loses a session', async () => {
+    const { pool, states } = openPool();
+    const dial = async () => {
+      const state = { alive: true, closed: false, heard: performance.now() };
+      states.push(state);
+      return fakeConnection(state);
+    };
+    await pool.keep(dial);
+    let starts = 0;
+    const start = async (): Promise<never> => {
+      starts += 1;
+      throw new Failure('connection-lost', { address: 'mail:22', why: 'the command ended without a status' });
+    };
+    await assert.rejects(pool.open('mail', start), codeIs('connection-lost'));
+    assert.deepEqual([starts, states.length], [2, 1]);
+  });
 });
 
 test('what slept is asked before it is used, once', async (t) => {

@@ -324,6 +324,14 @@ async function runTrial(t: TestContext, trial: Trial): Promise<void> {
         assert.ok(ms < (child.chunks[0]?.at ?? 0) + PROMPT_MS, `${ms} ms`);
       },
     ),
+    t.test('SIGTERM before the greeting does not wait for a client that says nothing', async (scope) => {
+      const { home, start } = caller(scope, 'echo started >&2\nexec sleep 300');
+      const child = start();
+      await waitUntil('the imapd runs', () => /text=.*started/.test(home.log()));
+      child.kill('SIGTERM');
+      assert.match(await child.waitForLine(), /ended by SIGTERM/);
+      assert.equal((await child.finish({ timeout: 2 * PROMPT_MS })).code, 255);
+    }),
     t.test('SIGTERM ends a refusal that waits for a silent client', async (scope) => {
       const { start } = caller(scope, undefined, { IMAPD: '/no/such/imapd' });
       const child = start();
