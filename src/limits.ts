@@ -208,6 +208,9 @@ export const CHANNEL_PACKET_MAX = 32 * 1024;
 /** Smaller packets of an upload are built in memory of their own: it comes from a pool, and copying them costs nothing. */
 export const PACKET_REUSED_MIN = 4096;
 
+/** What a line may hold that TCP does not take yet, before uploads over it wait: half of what ssh2 sends unasked. */
+export const LINE_AHEAD = 1024 * 1024;
+
 /** Read ahead of the reader; whatever it takes beyond that opens the window again. */
 export const CHANNEL_READ_AHEAD = 64 * 1024;
 

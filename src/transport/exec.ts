@@ -4,21 +4,26 @@ import { PassThrough } from 'node:stream';
 import type { Client, ClientChannel } from 'ssh2';
 import { Failure } from '../errors.ts';
 import { formatAddress } from './address.ts';
-import { growWindow, type RoundTrips, signalAfterEof } from './ssh2-internals.ts';
+import type { LineRoom } from './line-room.ts';
+import { awaitLine, growWindow, type RoundTrips, signalAfterEof } from './ssh2-internals.ts';
 import type { RemoteCommand, RemoteExit, RemoteStream } from './transport.ts';
 
-/**
- * Starts a command or subsystem.
- *
- * @param lost gives the reason once the connection is gone, undefined before
- * @param roundTrips undefined: ssh2 as documented
- */
+/** A connection that commands are started on. */
+export interface OpenClient {
+  readonly client: Client;
+  /** As messages call the host. */
+  readonly address: string;
+  /** Why the connection is gone; undefined while it is not. */
+  readonly lost: () => Failure | undefined;
+  readonly room: LineRoom;
+  /** Undefined: ssh2 as documented. */
+  readonly roundTrips: RoundTrips | undefined;
+}
+
+/** Starts a command or subsystem. */
 export function execOnClient(
-  client: Client,
+  { client, address, lost, room, roundTrips }: OpenClient,
   command: RemoteCommand,
-  address: string,
-  lost: () => Failure | undefined,
-  roundTrips?: RoundTrips,
 ): Promise<RemoteStream> {
   return new Promise((resolve, reject) => {
     const asked = performance.now();
@@ -27,7 +32,7 @@ export function execOnClient(
         reject(lost() ?? new Failure('exec-refused', { address, why: plainReason(error) }, { cause: error }));
       } else {
         const roundTrip = performance.now() - asked;
-        resolve(wrapChannel(channel, { stderr: channel.stderr, address, lost, roundTrip }));
+        resolve(wrapChannel(channel, { stderr: channel.stderr, address, lost, room, roundTrip }));
       }
     };
     attempt(reject, lost, address, () => {
@@ -42,11 +47,9 @@ export function execOnClient(
 
 /** Opens a direct-tcpip channel (RFC 4254 section 7.2). */
 export function forwardOnClient(
-  client: Client,
+  { client, address, lost, room }: OpenClient,
   host: string,
   port: number,
-  address: string,
-  lost: () => Failure | undefined,
 ): Promise<RemoteStream> {
   return new Promise((resolve, reject) => {
     const asked = performance.now();
@@ -62,7 +65,7 @@ export function forwardOnClient(
           const silence = new PassThrough();
           silence.end();
           const roundTrip = performance.now() - asked;
-          resolve(wrapChannel(channel, { stderr: silence, address, lost, roundTrip }));
+          resolve(wrapChannel(channel, { stderr: silence, address, lost, room, roundTrip }));
         }
       });
     });
@@ -88,18 +91,17 @@ function plainReason(error: Error): string {
   return error.message.replace(/^\(SSH\) (?:Channel open failure: )?/, '') || 'no reason given';
 }
 
-interface ChannelFacts {
+interface ChannelFacts extends Pick<OpenClient, 'address' | 'lost' | 'room'> {
   readonly stderr: Readable;
-  readonly address: string;
-  readonly lost: () => Failure | undefined;
   /** Milliseconds that the opening took: a round trip at least. */
   readonly roundTrip: number;
 }
 
 function wrapChannel(
   channel: ClientChannel,
-  { stderr, address, lost, roundTrip }: ChannelFacts,
+  { stderr, address, lost, room, roundTrip }: ChannelFacts,
 ): RemoteStream {
+  awaitLine(channel, (done) => room.whenClear(done));
   const releaseWindow = growWindow(channel, roundTrip);
   let outcome: RemoteExit | undefined;
   const exit = new Promise<RemoteExit>((resolve) => {

@@ -1,6 +1,6 @@
 /**
- * SSH over a route: key exchange, host key check, login. The only place that makes an ssh2 client, and never one
- * without a host key check.
+ * SSH over a route: key exchange, host key check, login. Nobody else logs in by ssh2 (fetch-host-keys.ts ends before), and
+ * never without a host key check.
  */
 import ssh2 from 'ssh2';
 import type { Alias } from '../alias/alias.ts';
@@ -10,12 +10,13 @@ import type { Log } from '../log.ts';
 import type { Settings } from '../settings.ts';
 import { type Algorithms, chooseAlgorithms } from './algorithms.ts';
 import type { Attempt } from './attempt.ts';
-import { execOnClient, forwardOnClient } from './exec.ts';
+import { execOnClient, forwardOnClient, type OpenClient } from './exec.ts';
 import { CLOSED, explainAbort, explainSshError } from './explain.ts';
 import { createHostVerifier, type HostVerifier, hostKeyAlgorithms, readKnownHosts } from './host-key.ts';
 import { type Identities, loadIdentities } from './identity.ts';
 import { joinWrites } from './joined-writes.ts';
 import { KeyOffer } from './key-offer.ts';
+import { LineRoom } from './line-room.ts';
 import type { Prompt } from './prompt.ts';
 import { PromptedMethods } from './prompted-methods.ts';
 import type { Route } from './route.ts';
@@ -118,6 +119,7 @@ function logIn(options: LoginOptions): Promise<Connection> {
     heard = performance.now();
   });
   stream.pause();
+  const room = new LineRoom(stream);
 
   return new Promise((resolve, reject) => {
     let lost: Failure | undefined;
@@ -168,14 +170,15 @@ function logIn(options: LoginOptions): Promise<Connection> {
       attempt.signal.removeEventListener('abort', abort);
       attempt.stage = 'open';
       onStep?.('login');
+      const open: OpenClient = { client, address, lost: () => lost, room, roundTrips };
       const { last } = keys;
       if (last !== undefined) identities.learn(last.offer, last.wasFirst);
       resolve({
         closed,
         lastHeard: () => heard,
-        exec: (command) => execOnClient(client, command, address, () => lost, roundTrips),
+        exec: (command) => execOnClient(open, command),
         prepare: () => roundTrips?.prepare(),
-        forward: (host, port) => forwardOnClient(client, host, port, address, () => lost),
+        forward: (host, port) => forwardOnClient(open, host, port),
         alive: (withinMs) => probe(client, withinMs),
         close: () => {
           client.end();

@@ -397,6 +397,28 @@ export function enforceWindow(client: ssh2.Client, onExcess: () => void): void {
   }
 }
 
+interface SinkShape {
+  _write(data: Buffer, encoding: BufferEncoding, done: (error?: Error | null) => void): void;
+}
+
+/**
+ * Has an upload wait for the line below. ssh2 minds a channel's window only (RFC 4254 section 5.2), which a server may open
+ * as wide as it likes: what the line does not take would pile up here. Does nothing where ssh2 is built otherwise.
+ *
+ * @param whenClear calls back once the line has room, at once if it has
+ */
+export function awaitLine(channel: ssh2.ClientChannel, whenClear: (done: () => void) => void): void {
+  const sink = channel as unknown as Partial<SinkShape>;
+  const write = sink._write;
+  if (typeof write !== 'function') return;
+  sink._write = (data, encoding, done) => {
+    write.call(channel, data, encoding, (error) => {
+      if (error) done(error);
+      else whenClear(() => done());
+    });
+  };
+}
+
 interface WriterShape {
   /** Where a packet's payload begins: behind its length; 0 during a key exchange, when packets wait to be framed. */
   readonly allocStart: number;

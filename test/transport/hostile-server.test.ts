@@ -3,8 +3,10 @@
  * times. It ends in a reason or a mailbox every time, and leaves nothing open and no memory behind.
  */
 import assert from 'node:assert/strict';
+import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Alias } from '../../src/alias/alias.ts';
 import { lookupAlias } from '../../src/alias/lookup.ts';
 import { Failure } from '../../src/errors.ts';
@@ -30,6 +32,9 @@ const LONG_S = 20;
 
 /** Server and client are in this process, and a garbage collector that is not made to collect. */
 const GROWTH_MAX = 250 * 1024 * 1024;
+
+const MIB = 1024 * 1024;
+const UPLOAD_MIB = 64;
 
 const LAST_LINE = 'a1 OK done\r\n';
 
@@ -107,7 +112,9 @@ async function visitAll(t: TestContext, home: TempHome, alias: Alias): Promise<M
   return outcomes;
 }
 
-describe('A server that keeps to nothing, many times', { skip: requirePrograms('ssh-keygen') }, () => {
+const NEEDS = requirePrograms('ssh-keygen');
+
+describe('A server that keeps to nothing, many times', { skip: NEEDS }, () => {
   for (const [what, serve] of Object.entries(BEFORE)) {
     test(`Sends ${what}`, async (t) => {
       const home = openTempHome(t);
@@ -141,4 +148,40 @@ describe('A server that keeps to nothing, many times', { skip: requirePrograms('
       assert.deepEqual([...(await visitAll(t, home, openAlias(home, port, LONG_S))).keys()], ['opened']);
     });
   }
+});
+
+test('A server that takes whatever comes, and reads none of it, does not fill memory', {
+  skip: NEEDS,
+}, async (t) => {
+  const home = openTempHome(t);
+  let goOn: () => void = nothing;
+  const port = await openHostileServer(t, home, (channel, id, connection) => {
+    // RFC 4254 section 5.2, a window of almost 2 GiB.
+    const adjust = Buffer.from([93, 0, 0, 0, 0, 0x7f, 0, 0, 0]);
+    adjust.writeUInt32BE(id, 1);
+    connection.send(adjust);
+    const { _sock: line } = (channel as unknown as { _client: { _sock: Socket } })._client;
+    setTimeout(() => line.pause(), 100);
+    goOn = () => {
+      channel.resume();
+      line.resume();
+    };
+  });
+  const settings = readSettings(home.env);
+  const log = new Log(settings.stateDir, 0);
+  const alias = openAlias(home, port, LONG_S);
+  const signal = AbortSignal.timeout(3 * LONG_S * 1000);
+  const connection = await dial(alias, { settings, log, family: 0, signal });
+  t.after(() => connection.close());
+  const { stdin } = await connection.exec({ kind: 'exec', text: 'cat' });
+  await sleep(300);
+  const chunk = Buffer.alloc(MIB);
+  let taken = 0;
+  for (let count = 0; count < UPLOAD_MIB; count += 1) stdin.write(chunk, () => (taken += 1));
+  await sleep(1_000);
+  t.diagnostic(`${taken} MiB taken`);
+  // What both ends' sockets hold, and a little.
+  assert.ok(taken < UPLOAD_MIB / 2, `${taken} MiB`);
+  goOn();
+  await waitUntil('the rest', () => taken === UPLOAD_MIB);
 });
