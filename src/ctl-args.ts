@@ -57,28 +57,42 @@ export interface CtlProgram {
   readonly version: string;
 }
 
-/** Runs the command that `argv` (without the program's name) names and gives the exit status. */
-export async function runCtl(
+/** What holds for the output when it is not known what the environment says. */
+const PLAIN = { noColor: true, term: '' };
+
+/**
+ * One run of pine-rshctl on the standard streams; returns the exit status.
+ *
+ * @param readSettings called here, because what it throws must be told like any other failure
+ */
+export async function runProgram(
   argv: readonly string[],
-  settings: Settings,
+  readSettings: () => Settings,
   program: CtlProgram,
-  output?: Output,
 ): Promise<number> {
-  if (output !== undefined)
-    return await runCommand(argv, { settings, programPath: program.path, output }, program);
+  let settings: Settings;
+  try {
+    settings = readSettings();
+  } catch (thrown) {
+    const terminal = openProcessOutput(PLAIN);
+    const status = tellFailure(thrown, argv, terminal);
+    await terminal.flush();
+    return status;
+  }
   const terminal = openProcessOutput(settings);
-  const context = { settings, programPath: program.path, output: terminal };
-  const status = await runCommand(argv, context, program);
+  const status = await runCtl(argv, settings, program, terminal);
   // Half an output must not look like a whole one.
   return (await terminal.flush()) ? status : status || EXIT_PROBLEM;
 }
 
-async function runCommand(
+/** Runs the command that `argv` (without the program's name) names and gives the exit status. */
+export async function runCtl(
   argv: readonly string[],
-  context: CtlContext,
-  { version }: CtlProgram,
+  settings: Settings,
+  { path, version }: CtlProgram,
+  output: Output,
 ): Promise<number> {
-  const { output } = context;
+  const context: CtlContext = { settings, programPath: path, output };
   try {
     const parsed = parseArguments(argv, version, output);
     if (typeof parsed === 'string') {
@@ -87,12 +101,17 @@ async function runCommand(
     }
     return await parsed.command.run(context, parsed.args);
   } catch (thrown) {
-    if (!(thrown instanceof Failure)) throw thrown;
-    const isUsage = thrown.code === 'usage';
-    const topic = COMMANDS.some(({ name }) => name === argv[0]) ? `${argv[0]} ` : '';
-    printProblem(output, thrown.message, isUsage ? `see ${NAME} ${topic}--help` : thrown.hint);
-    return isUsage ? EXIT_USAGE : EXIT_PROBLEM;
+    return tellFailure(thrown, argv, output);
   }
+}
+
+/** Returns the exit status. @throws what is a bug */
+function tellFailure(thrown: unknown, argv: readonly string[], output: Output): number {
+  if (!(thrown instanceof Failure)) throw thrown;
+  const isUsage = thrown.code === 'usage';
+  const topic = COMMANDS.some(({ name }) => name === argv[0]) ? `${argv[0]} ` : '';
+  printProblem(output, thrown.message, isUsage ? `see ${NAME} ${topic}--help` : thrown.hint);
+  return isUsage ? EXIT_USAGE : EXIT_PROBLEM;
 }
 
 interface Parsed {

@@ -367,6 +367,11 @@ function listReasons() {
     },
 
     // ---- this machine -------------------------------------------------------------------------------------------
+    'folder-relative': {
+      text: '{variable} is a relative path',
+      hint: 'set it to an absolute path, one that begins with /, or unset it',
+      sysexit: 78,
+    },
     'out-of-resources': {
       text: 'this machine is out of {what} ({why})',
       hint: 'close programs or raise the limit, then try again',

@@ -10,9 +10,9 @@ async function main(): Promise<number> {
   const args = process.argv.slice(2);
   if (calledAs().startsWith('pine-rshctl')) {
     compileAsUsual();
-    const { runCtl } = await import('./ctl-args.ts');
+    const { runProgram } = await import('./ctl-args.ts');
     const { versionText } = await import('./usage.ts');
-    return runCtl(args, readSettings(), { path: programPath(), version: versionText('pine-rshctl') });
+    return runProgram(args, readSettings, { path: programPath(), version: versionText('pine-rshctl') });
   }
   // Exactly two words: whatever a mail client passes is longer.
   if (args[0] === '--broker' && args.length === 2) {

@@ -2,10 +2,12 @@
  * The environment and the platform's folders. The only reader of `process.env`; a broker has the environment of a call
  * read here, too.
  *
- * Folders follow the XDG Base Directory Specification; a relative path in a variable is ignored, as it demands.
+ * Folders follow the XDG Base Directory Specification; a relative path in one of its variables is ignored, as it demands.
+ * In one of ours it is a mistake: without the aliases that it was to name every host would be unmanaged.
  */
 import { isAbsolute, join } from 'node:path';
 import { readAccount } from './account.ts';
+import { Failure } from './errors.ts';
 
 /** What the program knows about where it runs. All paths are absolute. */
 export interface Settings {
@@ -79,22 +81,30 @@ const CALL_VARIABLES: readonly string[] = [
   'PINE_RSH_CONFIG_DIR',
 ];
 
+/** Our own folders; absolute, if they are set. */
+const OWN_FOLDERS: readonly string[] = ['PINE_RSH_CONFIG_DIR', 'PINE_RSH_STATE_DIR', 'PINE_RSH_RUNTIME_DIR'];
+
 /** `process.env`, or what a call came with. */
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** What it takes to find a broker. */
 export type CallerSettings = Pick<Settings, 'uid' | 'runtimeDirs' | 'callEnv'>;
 
-/** That part of the settings for which no file has to be read; undefined where the system knows no user ids. */
+/**
+ * That part of the settings for which no file has to be read; undefined where the system knows no user ids, and where
+ * `readSettings` fails.
+ */
 export function readCallerSettings(env: Environment = process.env): CallerSettings | undefined {
   const uid = process.getuid?.();
-  return uid === undefined
+  return uid === undefined || findMistake(env) !== undefined
     ? undefined
     : { uid, runtimeDirs: listRuntimeDirs(env, uid), callEnv: pickVariables(env, CALL_VARIABLES) };
 }
 
-/** Reads the environment. */
+/** Reads the environment. @throws {Failure} `folder-relative` */
 export function readSettings(env: Environment = process.env): Settings {
+  const mistake = findMistake(env);
+  if (mistake !== undefined) throw new Failure('folder-relative', { variable: mistake });
   const account = readAccount(env);
   const folder = (name: string): string | undefined => readFolder(env, name);
   const home = folder('HOME') ?? account.home;
@@ -119,6 +129,15 @@ export function readSettings(env: Environment = process.env): Settings {
     brokerEnv: pickVariables(env, BROKER_VARIABLES),
     callEnv: pickVariables(env, CALL_VARIABLES),
   });
+}
+
+/** The first of our variables that cannot count; an empty one is as good as none. */
+function findMistake(env: Environment): string | undefined {
+  for (const name of OWN_FOLDERS) {
+    const value = env[name] ?? '';
+    if (value !== '' && !isAbsolute(value)) return name;
+  }
+  return undefined;
 }
 
 function readFolder(env: Environment, name: string): string | undefined {

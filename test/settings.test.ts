@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readAccount } from '../src/account.ts';
-import { readSettings } from '../src/settings.ts';
+import { readCallerSettings, readSettings } from '../src/settings.ts';
 
 const { home, uid } = readAccount();
 
@@ -23,7 +23,7 @@ test('folders are where the environment says, by its most special word', () => {
 test('a folder that depends on where somebody stands is none', () => {
   const { configDirs, runtimeDirs, agentSocket } = readSettings({
     HOME: '/h',
-    PINE_RSH_CONFIG_DIR: 'c',
+    XDG_CONFIG_HOME: 'c',
     XDG_RUNTIME_DIR: './r',
     SSH_AUTH_SOCK: 'agent',
   });
@@ -32,6 +32,22 @@ test('a folder that depends on where somebody stands is none', () => {
     ['/h/.config/pine-rsh', [`/tmp/pine-rsh-${uid}`], undefined],
   );
 });
+
+for (const name of ['PINE_RSH_CONFIG_DIR', 'PINE_RSH_STATE_DIR', 'PINE_RSH_RUNTIME_DIR']) {
+  test(`a relative path in ${name} is a mistake, and the short way leaves it to the long one`, () => {
+    for (const value of ['c', './c', '../c', '~/c']) {
+      const env = { HOME: '/h', [name]: value };
+      assert.throws(() => readSettings(env), {
+        code: 'folder-relative',
+        message: `${name} is a relative path`,
+        sysexit: 78,
+      });
+      assert.equal(readCallerSettings(env), undefined);
+    }
+    assert.deepEqual(readSettings({ HOME: '/h', [name]: '' }).configDirs[0], '/h/.config/pine-rsh');
+    assert.equal(readCallerSettings({ HOME: '/h', [name]: '' })?.uid, uid);
+  });
+}
 
 test('an askpass program wants a display, unless it is said whether it does', () => {
   const program = { SSH_ASKPASS: '/usr/bin/ask' };

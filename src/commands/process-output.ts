@@ -12,7 +12,7 @@ export interface ProcessOutput extends Output {
 }
 
 /** Watches both streams: whoever pipes us into `head` must not get a stack trace. */
-export function openProcessOutput(settings: Settings): ProcessOutput {
+export function openProcessOutput(settings: Pick<Settings, 'noColor' | 'term'>): ProcessOutput {
   const closed = new AbortController();
   let failed = false;
   for (const stream of [process.stdout, process.stderr]) {

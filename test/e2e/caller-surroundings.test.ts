@@ -135,6 +135,32 @@ for (const build of BUILDS) {
       assert.match(await readRefusal(t, build, home, '/', {}), REFUSAL);
     });
 
+    for (const name of ['PINE_RSH_CONFIG_DIR', 'PINE_RSH_STATE_DIR', 'PINE_RSH_RUNTIME_DIR']) {
+      test(`A relative path in ${name} is told to every caller in its own way`, async (t) => {
+        const home = await openDeadHome(t);
+        const env = { ...home.env, [name]: 'pine' };
+        const reason = `${name} is a relative path`;
+        assert.match(
+          await readRefusal(t, build, home, '/', env),
+          new RegExp(
+            `^\\* PREAUTH \\[ALERT\\] (pine-rsh: ${reason};.*)\r\n.*\r\na1 OK done\r\na2 NO \\1\r\n\\* BYE \\1\r\n$`,
+          ),
+        );
+        for (const [path, words, status] of [
+          [build.rshPath, ['work', 'true'], 255],
+          [build.rshPath, ['work', 'sendmail', '-t'], 78],
+          [build.ctlPath, ['list'], 1],
+        ] as const) {
+          const { code, stdout, stderr } = await runProgram(path, words, { env, cwd: '/' });
+          assert.deepEqual([code, stdout.toString()], [status, '']);
+          assert.match(
+            stderr.toString(),
+            new RegExp(`^pine-rsh(?:ctl)?: ${reason}\\b.*\n(?:  hint: .*\n)?$`),
+          );
+        }
+      });
+    }
+
     for (const variable of VARIABLES) {
       test(`Is what it is with ${variable}`, async (t) => {
         const trap = openTrap(t);
