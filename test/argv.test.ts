@@ -202,6 +202,7 @@ describe("pine-rsh's argv", () => {
   it('takes -t with a number as a timeout, and without one as nothing', () => {
     assert.equal(parse('-t', '7', 'work').overrides.get('CONNECT_TIMEOUT'), '7');
     assert.equal(parse('-t7', 'work').overrides.get('CONNECT_TIMEOUT'), '7');
+    assert.equal(parse('-t', '0', 'work').overrides.get('CONNECT_TIMEOUT'), '0');
     assert.equal(parse('-t', 'work', 'top').host, 'work');
     assert.equal(parse('-tt', 'work').overrides.size, 0);
   });

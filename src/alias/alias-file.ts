@@ -8,6 +8,7 @@ import type { Settings } from '../settings.ts';
 import { type DotenvEntry, decodeDotenv, parseDotenv } from './dotenv-file.ts';
 import { guessAliasKey } from './key-names.ts';
 import { ALIAS_KEYS, type AliasKey, type AliasKeyName, type AliasValue, isAliasKeyName } from './keys.ts';
+import { fitSshValue } from './ssh-value.ts';
 import { findTrustedFile } from './trusted-file.ts';
 import type { Misfit } from './value.ts';
 
@@ -80,7 +81,7 @@ export function parseAliasFile(text: string, file: string, kind: AliasFileKind, 
 }
 
 /**
- * Checks alias keys given as `-o` options.
+ * Checks alias keys given as `-o` options, whose times and numbers are ssh's.
  *
  * @throws {Failure} `usage`
  */
@@ -88,7 +89,8 @@ export function parseOptions(options: ReadonlyMap<string, string>, home: string)
   const values = new AliasValues();
   for (const [key, text] of options) {
     if (!isAliasKeyName(key)) throw new Failure('usage', { problem: 'option -o names no alias key' });
-    const misfit = setValue(values, key, text, home);
+    const fit = fitSshValue(key, text);
+    const misfit = fit === undefined ? undefined : setValue(values, key, fit, home);
     if (misfit === undefined) continue;
     const { problem, remedy } = describeMisfit(key, misfit);
     const keyword = ALIAS_KEYS[key].keyword ?? key;

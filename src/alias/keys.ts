@@ -55,6 +55,13 @@ const parseStrictHostKeyChecking: ValueParser<'yes' | 'accept-new'> = (text, hom
 const parseIdentityAgent: ValueParser<string | undefined> = (text, home) =>
   text === 'SSH_AUTH_SOCK' ? { value: undefined } : orNone('none', parsePath)(text, home);
 
+/** Of those that ssh(1) has too and sets no bounds to; what comes from there is brought within them (`ssh-value.ts`). */
+export const BOUNDS = {
+  CONNECT_TIMEOUT: ['1s', '10m'],
+  SERVER_ALIVE_INTERVAL: ['0', '1h'],
+  SERVER_ALIVE_COUNT_MAX: [1, 100],
+} as const;
+
 /** In the order of the manual. */
 export const ALIAS_KEYS = {
   HOSTNAME: key({
@@ -149,19 +156,19 @@ export const ALIAS_KEYS = {
 
   CONNECT_TIMEOUT: key({
     keyword: 'ConnectTimeout',
-    parse: timeBetween('1s', '10m'),
+    parse: timeBetween(...BOUNDS.CONNECT_TIMEOUT),
     preset: '12',
     doc: 'seconds per hop for TCP, key exchange and login',
   }),
   SERVER_ALIVE_INTERVAL: key({
     keyword: 'ServerAliveInterval',
-    parse: timeBetween('0', '1h'),
+    parse: timeBetween(...BOUNDS.SERVER_ALIVE_INTERVAL),
     preset: '15',
     doc: 'seconds of silence after which the server is asked for a sign of life; 0: never',
   }),
   SERVER_ALIVE_COUNT_MAX: key({
     keyword: 'ServerAliveCountMax',
-    parse: numberBetween(1, 100),
+    parse: numberBetween(...BOUNDS.SERVER_ALIVE_COUNT_MAX),
     preset: '3',
     doc: 'so many questions without an answer end the connection',
   }),

@@ -37,7 +37,8 @@ export function timeBetween(min: string, max: string): ValueParser<number> {
   };
 }
 
-function readTime(text: string): number {
+/** Seconds of such a time; NaN for anything else. */
+export function readTime(text: string): number {
   let total = 0;
   let start = 0;
   // Without regular expressions: every folder waits for a handful of these.

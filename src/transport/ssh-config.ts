@@ -13,6 +13,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Alias } from '../alias/alias.ts';
 import { parseAlgorithms, parseHostname, parseJumpHost, parsePort, parseUser } from '../alias/host-value.ts';
+import { ALIAS_KEYS, type BOUNDS } from '../alias/keys.ts';
+import { fitSshValue } from '../alias/ssh-value.ts';
 import { listOf, type ValueParser } from '../alias/value.ts';
 import { Failure } from '../errors.ts';
 import type { Settings } from '../settings.ts';
@@ -215,10 +217,21 @@ function readProxy(source: Source): Partial<Alias> {
 
 function readTimes(source: Source): Partial<Alias> {
   return {
-    ...take(source, ['connecttimeout', 'CONNECT_TIMEOUT', 'connectTimeout'], parseNumber),
-    ...take(source, ['serveraliveinterval', 'SERVER_ALIVE_INTERVAL', 'serverAliveInterval'], parseNumber),
-    ...take(source, ['serveralivecountmax', 'SERVER_ALIVE_COUNT_MAX', 'serverAliveCountMax'], parseNumber),
+    ...takeNumber(source, ['connecttimeout', 'CONNECT_TIMEOUT', 'connectTimeout']),
+    ...takeNumber(source, ['serveraliveinterval', 'SERVER_ALIVE_INTERVAL', 'serverAliveInterval']),
+    ...takeNumber(source, ['serveralivecountmax', 'SERVER_ALIVE_COUNT_MAX', 'serverAliveCountMax']),
   };
+}
+
+/** `take` for a number or a time: what stands for no limit counts as unset. */
+function takeNumber<K extends string>(
+  source: Source,
+  names: readonly [keyword: string, key: keyof typeof BOUNDS, name: K],
+): Partial<Record<K, number>> {
+  const [keyword, key] = names;
+  const [value] = valuesOf(source, keyword, key);
+  const fit = value === undefined ? undefined : fitSshValue(key, value);
+  return fit === undefined ? {} : take(source, names, (_, home) => ALIAS_KEYS[key].parse(fit, home));
 }
 
 function readAlgorithms(source: Source): Partial<Alias> {
@@ -230,9 +243,6 @@ function readAlgorithms(source: Source): Partial<Alias> {
     ...take(source, ['compression', 'COMPRESSION', 'compression'], parseSwitch),
   };
 }
-
-const parseNumber: ValueParser<number> = (text) =>
-  /^\d{1,9}$/.test(text) ? { value: Number(text) } : { wants: 'a number' };
 
 /** ssh -G prints yes and no, or true and false. */
 const parseSwitch: ValueParser<boolean> = (text) => ({ value: text === 'yes' || text === 'true' });

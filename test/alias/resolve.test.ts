@@ -182,6 +182,46 @@ SSH_CONFIG=no
     assert.equal(config.lookup('other', { options: bad }).kind, 'unmanaged', 'not ours to judge');
   });
 
+  for (const [key, text, value, given] of [
+    ['CONNECT_TIMEOUT', '0', 5, true],
+    ['CONNECT_TIMEOUT', 'none', 5, true],
+    ['CONNECT_TIMEOUT', '1h', 600, true],
+    ['CONNECT_TIMEOUT', '2147483647', 600, true],
+    ['SERVER_ALIVE_INTERVAL', '0', 0, true],
+    ['SERVER_ALIVE_INTERVAL', 'none', 0, true],
+    ['SERVER_ALIVE_INTERVAL', '2h', 3600, true],
+    ['SERVER_ALIVE_COUNT_MAX', '0', 3, false],
+    ['SERVER_ALIVE_COUNT_MAX', '101', 100, true],
+  ] as const) {
+    it(`takes -o ${key}=${text} as ssh would, within our bounds`, (t) => {
+      const config = openTempConfig(t);
+      config.alias('work', 'HOSTNAME=mail\n');
+      config.defaults('CONNECT_TIMEOUT=5\n');
+      const alias = config.find('work', { options: new Map([[key, text]]) });
+      const values = {
+        CONNECT_TIMEOUT: alias.connectTimeout,
+        SERVER_ALIVE_INTERVAL: alias.serverAliveInterval,
+        SERVER_ALIVE_COUNT_MAX: alias.serverAliveCountMax,
+      };
+      assert.equal(values[key], value);
+      assert.equal(alias.given.has(key), given);
+    });
+  }
+
+  for (const [key, text] of [
+    ['CONNECT_TIMEOUT', '-1'],
+    ['CONNECT_TIMEOUT', '1y'],
+    ['SERVER_ALIVE_COUNT_MAX', 'none'],
+    ['SERVER_ALIVE_COUNT_MAX', '10m'],
+    ['SERVER_ALIVE_COUNT_MAX', ''],
+  ] as const) {
+    it(`refuses -o ${key}=${text}, which ssh would refuse too`, (t) => {
+      const config = openTempConfig(t);
+      config.alias('work', 'HOSTNAME=mail\n');
+      expectFailure(() => config.lookup('work', { options: new Map([[key, text]]) }), { code: 'usage' });
+    });
+  }
+
   for (const [asked, written, user, given] of [
     [undefined, undefined, 'me', false],
     [undefined, 'pat', 'pat', true],

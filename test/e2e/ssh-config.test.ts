@@ -297,6 +297,26 @@ describe('What ssh_config adds to an alias', { skip: NEEDS }, () => {
     }
   });
 
+  test('Times and numbers without a limit count as unset, and others are brought within bounds', async (t) => {
+    const home = openTempHome(t);
+    home.writeAlias('work', {});
+    for (const [timeout, interval, count, meant] of [
+      ['0', 'none', '0', [12, 15, 3]],
+      ['none', '0', '0', [12, 15, 3]],
+      ['2h', '2h', '1000', [600, 3600, 100]],
+      ['2147483647', '2147483647', '2147483647', [600, 3600, 100]],
+    ] as const) {
+      writeConfig(home, [
+        'Host work',
+        `  ConnectTimeout ${timeout}`,
+        `  ServerAliveInterval ${interval}`,
+        `  ServerAliveCountMax ${count}`,
+      ]);
+      const { connectTimeout, serverAliveInterval, serverAliveCountMax } = await resolve(home);
+      assert.deepEqual([connectTimeout, serverAliveInterval, serverAliveCountMax], meant);
+    }
+  });
+
   test('Known hosts of the one kind leave the other kind as it is', async (t) => {
     const home = openTempHome(t);
     home.writeAlias('work', {});
@@ -427,6 +447,18 @@ for (const build of BUILDS) {
         assert.match(stderr.toString(), /host key of \[127\.0\.0\.1\]:\d+ is not known/, TRANSPORT);
       }
       assert.doesNotMatch(host.log(), /Accepted publickey/);
+    });
+
+    test('Limits of 0 and none, there or on the command line, do not keep it from being reached', async (t) => {
+      const { rsh } = await openSetup(t, build, (to) => [
+        ...configOf(to),
+        '  ConnectTimeout none',
+        '  ServerAliveCountMax 0',
+      ]);
+      for (const words of [[], ['-o', 'ConnectTimeout=0'], ['-oConnectTimeout none'], ['-t', '0']]) {
+        const { code, stderr } = await rsh([...words, 'work', 'exit 3']);
+        assert.deepEqual([code, stderr.toString()], [3, ''], words.join(' '));
+      }
     });
 
     test('No ~/.ssh/config, no process', async (t) => {
