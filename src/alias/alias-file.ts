@@ -129,6 +129,6 @@ function unknownKey({ key, line }: DotenvEntry, file: string): Failure {
     return new Failure('alias-syntax', { file, line, problem, remedy: 'write KEY=VALUE' });
   }
   const guess = guessAliasKey(key);
-  const remedy = guess === undefined ? 'pine-rshctl show lists all keys' : `write ${guess}`;
+  const remedy = guess === undefined ? 'pine-rsh-alias(5) lists all keys' : `write ${guess}`;
   return new Failure('alias-syntax', { file, line, problem: `unknown key ${key}`, remedy });
 }

@@ -33,7 +33,7 @@ export async function findBrokers(settings: Settings): Promise<FoundBrokers> {
 /** Says which brokers do not answer. */
 export function printSilent(output: Output, silent: readonly string[]): void {
   for (const socket of silent) {
-    const hint = 'end its process; its command line reads: pine-rsh --broker ALIAS';
+    const hint = 'end its process with kill -9; its command line reads: pine-rsh --broker ALIAS';
     printProblem(output, `a broker does not answer: ${socket}`, hint);
   }
 }

@@ -77,8 +77,8 @@ describe('an alias file', () => {
     ['hostname=mail', 'unknown key hostname', 'write HOSTNAME'],
     ['ALIASE=mail', 'unknown key ALIASE', 'write ALIASES'],
     ['UserKnownHostsFile=/x', 'unknown key UserKnownHostsFile', 'write KNOWN_HOSTS'],
-    ['FORWARD_X11=yes', 'unknown key FORWARD_X11', 'pine-rshctl show lists all keys'],
-    ['constructor=x', 'unknown key constructor', 'pine-rshctl show lists all keys'],
+    ['FORWARD_X11=yes', 'unknown key FORWARD_X11', 'pine-rsh-alias(5) lists all keys'],
+    ['constructor=x', 'unknown key constructor', 'pine-rsh-alias(5) lists all keys'],
   ] as const) {
     it(`with ${JSON.stringify(line)} is refused with its line`, () => {
       const failure = expectFailure(() => parse(`# a comment\n\n${line}\n`), { code: 'alias-syntax', hint });

@@ -61,7 +61,11 @@ test('status tells of a broker that does not answer', async (t) => {
   const output = captureOutput({ columns: 500 });
   assert.equal(await runStatus(settings, { json: false }, output), 1);
   assert.equal(output.text(), '');
-  assert.ok(output.errors().startsWith(`pine-rshctl: a broker does not answer: ${path}\n  hint: `));
+  assert.ok(
+    output
+      .errors()
+      .startsWith(`pine-rshctl: a broker does not answer: ${path}\n  hint: end its process with kill -9;`),
+  );
 });
 
 test('status puts brokers into columns', () => {
