@@ -101,6 +101,12 @@ interface PatternMatch extends AliasMatch {
   readonly rank: number;
 }
 
+/** A file that cannot be read, and how well it may name the host. */
+interface BrokenFile {
+  readonly error: unknown;
+  readonly rank: number;
+}
+
 function findByPattern(
   hosts: string,
   stems: readonly AliasStem[],
@@ -109,7 +115,7 @@ function findByPattern(
 ): AliasMatch | undefined {
   let best: PatternMatch | undefined;
   let rival: PatternMatch | undefined;
-  let broken: unknown;
+  let broken: BrokenFile | undefined;
   for (const stem of stems) {
     try {
       const file = readAliasFile(aliasFile(hosts, stem.stem), 'alias', settings);
@@ -120,21 +126,25 @@ function findByPattern(
         rival = undefined;
       } else if (match.rank === best.rank) rival ??= match;
     } catch (error) {
-      broken ??= error;
+      const rank = rankOf(stem, false);
+      if (broken === undefined || rank > broken.rank) broken = { error, rank };
     }
   }
-  // A file that cannot be read may name the host better than a glob does, but not better than by its name.
-  if (broken !== undefined && best?.byGlob !== false) throw broken;
+  if (broken !== undefined && (best === undefined || broken.rank > best.rank)) throw broken.error;
   if (best !== undefined && rival !== undefined) throw ambiguous(query.host, best.file.file, rival.file.file);
   return best;
 }
 
-function matchFile({ stem, user }: AliasStem, file: AliasFile, host: string): PatternMatch | undefined {
+function matchFile(stem: AliasStem, file: AliasFile, host: string): PatternMatch | undefined {
   const patterns = file.values.get('ALIASES');
   if (patterns === undefined || !matchHostList(host, patterns.join(','))) return undefined;
   const wanted = host.toLowerCase();
   const byGlob = !patterns.some((pattern) => pattern.toLowerCase() === wanted);
-  return { name: stem, file, byGlob, rank: (byGlob ? 0 : 2) + (user === undefined ? 0 : 1) };
+  return { name: stem.stem, file, byGlob, rank: rankOf(stem, byGlob) };
+}
+
+function rankOf({ user }: AliasStem, byGlob: boolean): number {
+  return (byGlob ? 0 : 2) + (user === undefined ? 0 : 1);
 }
 
 function ambiguous(host: string, first: string, second: string): Failure {

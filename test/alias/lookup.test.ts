@@ -69,6 +69,13 @@ describe('looking up an alias', () => {
     assert.equal(config.find('work', { user: 'pat' }).port, 2);
   });
 
+  it('passes by a file for that user in another case where the host has a file in lower case', (t) => {
+    const config = openTempConfig(t);
+    config.alias('work', 'PORT=1\n');
+    config.alias('pat@Work', 'PORT=2\n');
+    assert.equal(config.find('work', { user: 'pat' }).port, 1);
+  });
+
   it('has no alias for other users in a file for one', (t) => {
     const config = openTempConfig(t);
     config.alias('pat@work', 'ALIASES=mail.example.org\n');
@@ -395,6 +402,22 @@ describe('a host is managed and failing, never unmanaged,', () => {
     }
     chmodSync(config.alias('other', ''), 0o666);
     expectFailure(() => config.lookup('unknown'), { code: 'file-untrusted' });
+  });
+
+  it('when a file for the user that was asked for is broken, whose ALIASES could name it better', (t) => {
+    const config = openTempConfig(t);
+    config.alias('a', 'ALIASES=mail,*.example.org\n');
+    config.alias('zz', BROKEN);
+    const own = config.alias('pat@zz', BROKEN);
+    for (const host of ['mail', 'x.example.org', 'unknown']) {
+      expectFailure(() => config.lookup(host, { user: 'pat' }), {
+        code: 'alias-syntax',
+        message: new RegExp(`^${own}:1: `),
+      });
+    }
+    assert.equal(config.find('mail', { user: 'lee' }).name, 'a', 'it is for nobody else');
+    config.alias('pat@b', 'ALIASES=mail\n');
+    assert.equal(config.find('mail', { user: 'pat' }).name, 'pat@b', 'nothing names it better');
   });
 
   it('when a file of the user is broken that could shadow the system', (t) => {
