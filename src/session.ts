@@ -122,7 +122,10 @@ async function runInvocation(
   const { alias } = found;
   answer.alias = alias;
   const session = classifySession(invocation, args, descriptors, alias.imapd);
-  if (session.kind === 'print') return print(formatAlias(alias));
+  if (session.kind === 'print') {
+    const { formatAlias } = await import('./alias/printed-alias.ts');
+    return print(formatAlias(alias));
+  }
   if (mailArguments !== undefined) {
     const { submitMail } = await import('./mail/submission.ts');
     answer.inputTaken = true;
@@ -288,25 +291,6 @@ function logSession(
 function print(text: string): number {
   writeAll(1, text);
   return 0;
-}
-
-/** `-G`, in the form of `ssh -G`: one keyword and value a line, so that git and others take us for an ssh. */
-function formatAlias(alias: Alias): string {
-  const lines = [
-    `host ${alias.name}`,
-    `user ${alias.user}`,
-    `hostname ${alias.hostname}`,
-    `port ${alias.port}`,
-    ...(alias.identityFiles ?? []).map((file) => `identityfile ${file}`),
-    `stricthostkeychecking ${alias.strictHostKeyChecking}`,
-    `userknownhostsfile ${alias.knownHosts.join(' ')}`,
-    `connecttimeout ${alias.connectTimeout}`,
-    `serveraliveinterval ${alias.serverAliveInterval}`,
-    `serveralivecountmax ${alias.serverAliveCountMax}`,
-    `imapd ${alias.imapd}`,
-    `fallback ${alias.fallback}`,
-  ];
-  return `${lines.join('\n')}\n`;
 }
 
 /** Alpine gives no reason for a message that was not read to its end. */

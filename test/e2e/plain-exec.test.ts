@@ -75,6 +75,21 @@ function digest(bytes: Buffer): string {
 
 for (const build of BUILDS) {
   describe(`A plain remote command (${build.name})`, { skip: NEEDS || build.skip }, () => {
+    test('-G prints the alias and reaches nobody; its status tells whether there is one', async (t) => {
+      const home = openTempHome(t);
+      home.writeAlias('work', { HOSTNAME: 'mail.invalid', USER: 'pat', TRANSPORT: 'openssh' });
+      const ask = (...words: string[]) => runProgram(build.rshPath, ['-G', ...words], { env: home.env });
+      const { code, stdout, stderr } = await ask('-p', '2222', 'work');
+      assert.deepEqual([code, stderr.toString()], [0, '']);
+      assert.match(
+        stdout.toString(),
+        /^host work\nhostname mail\.invalid\nport 2222\nuser pat\n(?:\w+ .+\n)+$/,
+      );
+      assert.match(stdout.toString(), /^transport openssh$/m);
+      const other = await ask('other');
+      assert.deepEqual([other.code, other.stdout.toString()], [255, '']);
+    });
+
     test('50 MB go through cat and come back unchanged', async (t) => {
       const { rsh } = await openSetup(t, build);
       const input = randomBytes(50_000_000);
