@@ -104,6 +104,11 @@ function listReasons() {
       hint: 'check PROXY_JUMP in each of them',
       sysexit: 78,
     },
+    'target-unreached': {
+      text: '{address} cannot connect to {target} ({why})',
+      hint: 'check that it runs, and that its name and port are right as seen from there',
+      sysexit: 75,
+    },
     'algorithm-not-allowed': {
       text: '{address} offers no {kind} that the system ssh allows: {theirs}',
       hint: 'allow one of them with {key}',

@@ -28,7 +28,7 @@ export interface Submission {
 }
 
 /**
- * Sends the message, or keeps it where the alias allows that. The exit status is the remote command's where it said one.
+ * Sends the message, or keeps it where the alias allows that and the host may be back by itself. The exit status is the remote command's where it said one.
  *
  * @throws {Failure} what kept the message from being sent; its `sysexit` is the status
  */
@@ -54,7 +54,7 @@ export async function submitMail(submission: Submission): Promise<number> {
       onLastBytes: () => {},
       onOutput: writeAll,
     });
-    if (outcome.kind === 'unreached' && alias.queue && !submission.signal.aborted) {
+    if (alias.queue && mayPass(outcome) && !submission.signal.aborted) {
       keep(mail, outcome.failure.message, submission);
       return 0;
     }
@@ -62,6 +62,11 @@ export async function submitMail(submission: Submission): Promise<number> {
   } finally {
     mail.close();
   }
+}
+
+/** A host key, a login or a setting that is wrong wants a person, who would not learn of it from a queue. */
+function mayPass(outcome: Outcome): outcome is Extract<Outcome, { kind: 'unreached' }> {
+  return outcome.kind === 'unreached' && outcome.failure.sysexit === STATUS_TRY_LATER;
 }
 
 function makeEnvelope({ invocation, args }: Submission): Envelope {

@@ -4,6 +4,7 @@ import { PassThrough } from 'node:stream';
 import type { Client, ClientChannel } from 'ssh2';
 import { Failure } from '../errors.ts';
 import { formatAddress } from './address.ts';
+import { forwardFailure } from './forward-failure.ts';
 import type { LineRoom } from './line-room.ts';
 import { awaitLine, growWindow, type RoundTrips, signalAfterEof } from './ssh2-internals.ts';
 import type { RemoteCommand, RemoteExit, RemoteStream } from './transport.ts';
@@ -57,10 +58,9 @@ export function forwardOnClient(
       client.forwardOut('127.0.0.1', 0, host, port, (error, channel) => {
         if (error) {
           const target = formatAddress(host, port);
-          reject(
-            lost() ??
-              new Failure('forward-refused', { address, target, why: plainReason(error) }, { cause: error }),
-          );
+          const { reason } = error as Error & { readonly reason?: unknown };
+          const facts = { address, target, why: plainReason(error) };
+          reject(lost() ?? forwardFailure(reason, facts, { cause: error }));
         } else {
           const silence = new PassThrough();
           silence.end();

@@ -22,7 +22,8 @@ export interface ChannelLink {
 export type ChannelEnd = 'closed' | 'lost';
 
 /** `opened`, or the peer's words for why not. */
-export type ChannelOpening = 'opened' | { readonly refused: string };
+/** `reason`: the server's code (RFC 4254 section 5.1), undefined where the connection ended. */
+export type ChannelOpening = 'opened' | { readonly refused: string; readonly reason: number | undefined };
 
 export class Channel {
   readonly stdin: Writable;
@@ -129,8 +130,8 @@ export class Channel {
   }
 
   #onRefusal(fields: WireReader): void {
-    fields.uint32();
-    this.#settleOpening({ refused: fields.text() || 'no reason given' });
+    const reason = fields.uint32();
+    this.#settleOpening({ refused: fields.text() || 'no reason given', reason });
     this.#end('closed');
   }
 
@@ -169,7 +170,7 @@ export class Channel {
     if (this.#over) return;
     this.#over = true;
     this.#link.release(this.#id);
-    this.#settleOpening({ refused: 'the connection ended' });
+    this.#settleOpening({ refused: 'the connection ended', reason: undefined });
     for (const answer of this.#answers.splice(0)) answer(false);
     this.#endOutput();
     this.#flush();

@@ -10,6 +10,7 @@ import { CLOSE_GRACE_MS, IDENTITY_FILE_MAX } from '../limits.ts';
 import { formatAddress } from './address.ts';
 import { Attempt } from './attempt.ts';
 import type { DialContext } from './dial.ts';
+import { forwardFailure } from './forward-failure.ts';
 import { resolveGateways } from './gateway.ts';
 import { readKnownHosts } from './host-key.ts';
 import type { Channel } from './openssh-channel.ts';
@@ -142,7 +143,7 @@ async function forwardOnMux(
   const opening = await channel.opening;
   if (opening === 'opened') return toRemoteStream(channel, address, lost, 'direct-tcpip');
   const facts = { address, target: formatAddress(host, port), why: opening.refused };
-  throw mux.isClosed ? await lost : new Failure('forward-refused', facts);
+  throw mux.isClosed ? await lost : forwardFailure(opening.reason, facts);
 }
 
 function toRemoteStream(

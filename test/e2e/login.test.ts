@@ -579,7 +579,7 @@ const GATEWAYS: readonly Case[] = [
         },
       };
     },
-    fails: /work: gateway \S+ refused to connect to 127\.0\.0\.1:\d+ \(Connection refused\)/,
+    fails: /work: gateway \S+ cannot connect to 127\.0\.0\.1:\d+ \(Connection refused\)/,
   },
   {
     title: 'A missing key file is told before any gateway is bothered',

@@ -106,6 +106,34 @@ for (const build of BUILDS) {
       }
     });
 
+    test('Is told at once, and not kept, where that would not pass by itself', async (t) => {
+      for (const [keys, status, reason] of [
+        [{ KNOWN_HOSTS: '/dev/null' }, 77, /host key of \S+ is not known/],
+        [{ USER: 'nobody-of-that-name' }, 77, /accepted no key/],
+        [{ IDENTITY_FILE: '/no/such/key' }, 78, /does not exist/],
+      ] as const) {
+        for (const SHARE of ['no', 'yes']) {
+          const { send, kept } = await openSetup(t, build, { ...keys, SHARE });
+          const { code, stderr } = await send('a message');
+          assert.equal(code, status);
+          assert.match(stderr.toString(), reason);
+          assert.deepEqual(kept(), []);
+        }
+      }
+    });
+
+    test('Is kept while the host is away behind a gateway that is there', async (t) => {
+      const { server, send, kept, leave, ...setup } = await openSetup(t, build, {
+        PROXY_JUMP: 'gate',
+      });
+      setup.home.writeAlias('gate', { ...server.aliasKeys, SSH_CONFIG: 'no' });
+      await leave();
+      const { code, stderr } = await send('a message');
+      assert.deepEqual([code, stderr.toString()], [0, '']);
+      assert.equal(kept(WAITING).length, 1);
+      assert.match(setup.home.log(), /cannot connect to .*Connection refused/);
+    });
+
     test('Lets new mail join behind what waits, and is sent by queue flush', async (t) => {
       const { send, ctl, kept, delivered, leave, comeBack, settle } = await openSetup(t, build);
       await leave();

@@ -188,7 +188,7 @@ for (const build of BUILDS) {
       const closed = await findFreePort();
       assertRefused(
         await rsh(['-W', `127.0.0.1:${closed}`, 'work']),
-        /refused to connect to .*Connection refused/,
+        /cannot connect to .*Connection refused/,
       );
       await waitForQuiet();
     });

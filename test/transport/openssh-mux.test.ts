@@ -146,7 +146,7 @@ describe('A channel through the system ssh', { concurrency: 4 }, () => {
       const { master, mux } = await openProxy(t);
       const channel = mux.openChannel('session');
       master.say(MESSAGE.CHANNEL_OPEN_FAILURE, 1, words, '');
-      assert.deepEqual(await channel.opening, { refused });
+      assert.deepEqual(await channel.opening, { refused, reason: 1 });
       assert.equal(await channel.ended, 'closed');
       assert.equal(await channel.request('exec', 'cat'), false);
     }
@@ -159,7 +159,7 @@ describe('A channel through the system ssh', { concurrency: 4 }, () => {
     assert.deepEqual([await asked, await channel.ended, await readAll(channel.stdout)], [false, 'lost', '']);
     await mux.closed;
     const late = mux.openChannel('session');
-    assert.deepEqual(await late.opening, { refused: 'the connection ended' });
+    assert.deepEqual(await late.opening, { refused: 'the connection ended', reason: undefined });
     assert.equal(await mux.probe(5_000), false);
   });
 
