@@ -62,6 +62,11 @@ function listReasons() {
       hint: 'check the name (HOSTNAME) and the network',
       sysexit: 75,
     },
+    'family-mismatch': {
+      text: '{host} is no IPv{family} address',
+      hint: 'leave out -{family}, or change HOSTNAME',
+      sysexit: 78,
+    },
     'tcp-refused': {
       text: '{address} refused the connection',
       hint: 'check that sshd runs there and that the port (PORT) is right',

@@ -1,5 +1,5 @@
 /** TCP to a host, with the reasons of DNS and the network told apart. */
-import { connect, type Socket } from 'node:net';
+import { connect, isIP, type Socket } from 'node:net';
 import { errnoOf, Failure } from '../errors.ts';
 import { formatAddress } from './address.ts';
 
@@ -10,7 +10,7 @@ import { formatAddress } from './address.ts';
  * @param family 0: whatever the resolver gives, in RFC 8305 fashion
  * @param role what messages put before the host: `gateway `
  * @param onAttempt called when a connection is asked for, or there already
- * @throws {Failure} `dns-failed`, `tcp-refused`, `tcp-failed`, `out-of-resources`
+ * @throws {Failure} `dns-failed`, `family-mismatch`, `tcp-refused`, `tcp-failed`, `out-of-resources`
  * @throws the signal's reason
  */
 export function openTcp(
@@ -24,6 +24,11 @@ export function openTcp(
   return new Promise((resolve, reject) => {
     if (signal.aborted) {
       reject(signal.reason);
+      return;
+    }
+    // Node looks at the family where it asks the resolver, and nowhere else.
+    if (family !== 0 && ![0, family].includes(isIP(host))) {
+      reject(new Failure('family-mismatch', { host: role + host, family }));
       return;
     }
     const socket = connect({ host, port, family, noDelay: true });

@@ -57,6 +57,22 @@ for (const [error, code, says] of [
   });
 }
 
+for (const [host, family] of [
+  ['127.0.0.1', 6],
+  ['::1', 4],
+  ['fe80::1%lo', 4],
+] as const) {
+  test(`an address is not connected to over the other family: ${host} with -${family}`, async (t) => {
+    const connect = t.mock.method(Socket.prototype, 'connect');
+    await assert.rejects(openTcp(host, 22, family, ALWAYS, 'gateway '), {
+      code: 'family-mismatch',
+      message: `gateway ${host} is no IPv${family} address`,
+      hint: `leave out -${family}, or change HOSTNAME`,
+    });
+    assert.equal(connect.mock.callCount(), 0);
+  });
+}
+
 test('nobody connects for what is not wanted any more', async (t) => {
   const connect = t.mock.method(Socket.prototype, 'connect');
   const gone = new Error('gone');
