@@ -37,11 +37,11 @@ export async function resolveGateways(alias: Alias, context: DialContext): Promi
     for (const jump of current.proxyJump) {
       gateways.push(await fillFromSshConfig(findGateway(jump, current, context.settings), context));
     }
+    for (const gateway of gateways) checkPath(path, gateway);
     const [first, ...others] = gateways;
     // The way to the others is written here; a way of their own does not count (ssh_config(5) ProxyJump).
     way = [...others.map(withoutWay), ...way];
     if (first === undefined) return way;
-    checkPath(path, first);
     way = [{ ...first, proxyJump: [] }, ...way];
     path.push(first);
   }
@@ -87,7 +87,7 @@ function findGateway({ host, user, port }: JumpHost, alias: Alias, settings: Set
   return {
     ...alias,
     ...place,
-    name: `${login}@${formatAddress(host, place.port)}`,
+    name: nameOfPlace(login, host, place.port),
     given,
     // What ssh_config says about the alias's host says nothing about its gateway.
     identityFiles: given.has('IDENTITY_FILE') ? alias.identityFiles : undefined,
@@ -98,6 +98,10 @@ function findGateway({ host, user, port }: JumpHost, alias: Alias, settings: Set
   };
 }
 
+function nameOfPlace(user: string, host: string, port: number): string {
+  return `${user}@${formatAddress(host, port)}`;
+}
+
 const DEFAULT_PORT = Number(ALIAS_KEYS.PORT.preset);
 
 /** Names of aliases become file names; PROXY_JUMP may hold users that could not. */
@@ -105,10 +109,17 @@ function isAliasName(host: string, user: string | undefined): boolean {
   return [host, user ?? 'x'].every((name) => /^[A-Za-z0-9_+:%][A-Za-z0-9._\-+:%]*$/.test(name));
 }
 
-/** @throws {Failure} `gateway-loop` */
+/**
+ * An alias that leads to itself does so for ever. Two aliases of one place need not: `localhost`, or a name that DNS
+ * answers differently inside, is another host as seen from a gateway. Only a place that is written as the way to itself
+ * is a mistake for certain.
+ *
+ * @throws {Failure} `gateway-loop`
+ */
 function checkPath(path: readonly Alias[], gateway: Alias): void {
-  const place = ({ user, hostname, port }: Alias): string => `${user}@${formatAddress(hostname, port)}`;
-  if (path.length < GATEWAYS_MAX && !path.some((alias) => place(alias) === place(gateway))) return;
+  const { user, hostname, port } = path.at(-1) as Alias;
+  const again = path.some(({ name }) => name === gateway.name);
+  if (path.length < GATEWAYS_MAX && !again && gateway.name !== nameOfPlace(user, hostname, port)) return;
   const route = [...path, gateway].map(({ name }) => name).join(' -> ');
   throw new Failure('gateway-loop', { alias: (path[0] as Alias).name, route });
 }

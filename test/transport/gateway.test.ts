@@ -70,12 +70,60 @@ test('a gateway that is an alias has its own, and its own way before it', async 
   );
 });
 
-test('a way that leads back to itself is refused', async (t) => {
-  const { resolve } = openHome(t, {
-    work: { HOSTNAME: 'mail.example.org', PROXY_JUMP: 'gate' },
-    gate: { HOSTNAME: 'gate.example.org', PROXY_JUMP: 'work' },
+for (const [title, aliases, route] of [
+  [
+    'an alias that is its own gateway',
+    { work: { HOSTNAME: 'mail.example.org', PROXY_JUMP: 'work' } },
+    'work -> work',
+  ],
+  [
+    'an alias behind its gateway',
+    { work: { PROXY_JUMP: 'gate' }, gate: { HOSTNAME: 'gate.example.org', PROXY_JUMP: 'work' } },
+    'work -> gate -> work',
+  ],
+  [
+    'a circle that begins later',
+    { work: { PROXY_JUMP: 'a' }, a: { PROXY_JUMP: 'b' }, b: { PROXY_JUMP: 'x@c.example.org,a' } },
+    'work -> a -> b -> a',
+  ],
+  [
+    'the place itself',
+    { work: { HOSTNAME: 'mail', USER: 'pat', PORT: 2222, PROXY_JUMP: 'pat@mail:2222' } },
+    'work -> pat@mail:2222',
+  ],
+  [
+    'more gateways than anybody has',
+    Object.fromEntries(
+      ['work', 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'].map((name, at, names) => [
+        name,
+        { PROXY_JUMP: names[at + 1] ?? 'x@gate' },
+      ]),
+    ),
+    'work -> a -> b -> c -> d -> e -> f -> g -> h',
+  ],
+] as const) {
+  test(`a way that leads in a circle is refused: ${title}`, async (t) => {
+    const { resolve } = openHome(t, aliases);
+    await assert.rejects(resolve(), {
+      code: 'gateway-loop',
+      message: `the way to work leads in a circle: ${route}`,
+    });
   });
-  await assert.rejects(resolve(), { code: 'gateway-loop' });
+}
+
+test('two aliases of one place are two hosts, each as seen from where it is connected to', async (t) => {
+  const place = { HOSTNAME: 'localhost', PORT: 2222, USER: 'pat' };
+  const { resolve } = openHome(t, {
+    work: { ...place, PROXY_JUMP: 'gate' },
+    gate: { ...place, PROXY_JUMP: 'outer' },
+    outer: { HOSTNAME: 'outer.example.org', USER: 'pat', PROXY_JUMP: 'pat@localhost:2222' },
+  });
+  const way = await resolve();
+  assert.deepEqual(way.map(placeOf), [
+    'pat@localhost:2222',
+    'pat@outer.example.org:22',
+    'pat@localhost:2222',
+  ]);
 });
 
 test('what fails on the way names the gateway, unless it does so already', async (t) => {
