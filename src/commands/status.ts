@@ -29,7 +29,7 @@ export async function runStatus(
   const { brokers, silent } = await findBrokers(settings);
   const forwards = await listForwards(settings);
   const mail = countMail(settings);
-  if (options.json) printJson(output, { brokers: brokers.map(toJson), forwards, mail });
+  if (options.json) printJson(output, { brokers: brokers.map(toJson), silent, forwards, mail });
   else {
     if (brokers.length > 0) printLines(output, formatBrokers(brokers, output));
     else if (silent.length === 0) printLines(output, ['no broker runs']);

@@ -52,7 +52,12 @@ test('status --json has empty lists where nothing runs', async (t) => {
   const { settings } = openHome(t);
   const output = captureOutput();
   assert.equal(await runStatus(settings, { json: true }, output), 0);
-  assert.deepEqual(JSON.parse(output.text()), { brokers: [], forwards: [], mail: { waiting: 0, held: 0 } });
+  assert.deepEqual(JSON.parse(output.text()), {
+    brokers: [],
+    silent: [],
+    forwards: [],
+    mail: { waiting: 0, held: 0 },
+  });
 });
 
 test('status tells of a broker that does not answer', async (t) => {
@@ -66,6 +71,10 @@ test('status tells of a broker that does not answer', async (t) => {
       .errors()
       .startsWith(`pine-rshctl: a broker does not answer: ${path}\n  hint: end its process with kill -9;`),
   );
+  const data = captureOutput();
+  assert.equal(await runStatus(settings, { json: true }, data), 1);
+  const { brokers, silent } = JSON.parse(data.text());
+  assert.deepEqual([brokers, silent], [[], [path]]);
 });
 
 test('status puts brokers into columns', () => {
