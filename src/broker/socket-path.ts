@@ -2,7 +2,7 @@
 import { lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { utf8Bytes } from '../bytes.ts';
-import { errnoOf } from '../errors.ts';
+import { errnoOf, Failure } from '../errors.ts';
 import { SOCKET_PATH_MAX } from '../limits.ts';
 import { openRuntimeDir } from '../runtime-dir.ts';
 import type { Settings } from '../settings.ts';
@@ -32,7 +32,8 @@ export function listBrokerSockets(settings: Settings): string[] {
 /**
  * Connects; undefined if no broker listens there. Only a socket that belongs to us is spoken to.
  *
- * @throws if the socket is there and cannot be used (out of descriptors, not ours)
+ * @throws {Failure} `file-unusable` for what is not our socket
+ * @throws a system error if the socket cannot be used (out of descriptors)
  */
 export async function connectFrames(
   path: string,
@@ -41,7 +42,9 @@ export async function connectFrames(
 ): Promise<FrameSocket | undefined> {
   try {
     const stat = lstatSync(path);
-    if (!stat.isSocket() || stat.uid !== uid) throw new Error(`${path} is not our socket`);
+    if (!stat.isSocket() || stat.uid !== uid) {
+      throw new Failure('file-unusable', { file: path, why: 'it is not our socket', remedy: 'remove it' });
+    }
     return await FrameSocket.connect(path, handler);
   } catch (error) {
     const code = errnoOf(error);

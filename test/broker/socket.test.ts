@@ -187,8 +187,9 @@ test('A socket that was removed or replaced is not owned any more', async (t) =>
 /** Something else in the socket's place: nobody listens, nobody speaks to it, and it stays. */
 async function assertLeftAlone(t: TestContext, path: string): Promise<void> {
   const before = lstatSync(path);
-  await assert.rejects(connectFrames(path, UID, NO_HANDLER), /is not our socket/);
-  await assert.rejects(listen(t, path), /is not our socket/);
+  const notOurs = { code: 'file-unusable', message: `${path}: it is not our socket`, hint: 'remove it' };
+  await assert.rejects(connectFrames(path, UID, NO_HANDLER), notOurs);
+  await assert.rejects(listen(t, path), notOurs);
   const after = lstatSync(path);
   assert.equal(after.ino, before.ino);
   assert.equal(after.mode, before.mode);
