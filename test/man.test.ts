@@ -10,8 +10,10 @@ import { describe, it } from 'node:test';
 import { ALIAS_KEY_NAMES, ALIAS_KEYS, type AliasKey } from '../src/alias/keys.ts';
 import { OVERRIDE_KEYWORDS, parseArgv } from '../src/argv.ts';
 import { COMMANDS } from '../src/ctl-args.ts';
-import { Failure } from '../src/errors.ts';
+import { Failure, failureReasons } from '../src/errors.ts';
+import { SIGNAL_STATUS_BASE } from '../src/limits.ts';
 import { readSettings } from '../src/settings.ts';
+import { signalNumber } from '../src/signals.ts';
 import { USAGE } from '../src/usage.ts';
 import { ROOT } from './helpers/builds.ts';
 import { programPath, requirePrograms } from './helpers/requirements.ts';
@@ -140,6 +142,25 @@ describe('pine-rsh(1)', () => {
   });
 });
 
+describe('exit statuses', () => {
+  const statusesIn = (page: string): string[] =>
+    readEntries(page, 'EXIT STATUS').flatMap(({ head }) => head.filter((word) => /^\d+$/.test(word)));
+
+  it('of a sendmail are all in pine-rsh(1) and in docs/sending-mail.md', () => {
+    const own = [...new Set(Object.values(failureReasons()).map(({ sysexit }) => String(sysexit)))].sort();
+    assert.deepEqual(statusesIn('pine-rsh.1'), own);
+    const words = readFileSync(join(ROOT, 'docs', 'sending-mail.md'), 'utf8').split(/[^\w]+/);
+    for (const status of own) assert.ok(words.includes(status), `docs/sending-mail.md lacks ${status}`);
+  });
+
+  it('of an interrupt are all in pine-rshctl(1)', () => {
+    const interrupts = ['SIGHUP', 'SIGINT', 'SIGTERM', 'SIGPIPE'].map((name) =>
+      String(SIGNAL_STATUS_BASE + signalNumber(name)),
+    );
+    assert.deepEqual(statusesIn('pine-rshctl.1').sort(), ['0', '1', '64', ...interrupts].sort());
+  });
+});
+
 describe('pine-rshctl(1)', () => {
   const page = 'pine-rshctl.1';
   const entries = readEntries(page, 'COMMANDS');
@@ -208,6 +229,11 @@ describe('pine-rsh-alias(5)', () => {
         text.endsWith(`Default: ${held}.`),
         `man/${page}, ${name}: end with "Default: ${held}."; it has: ${text}`,
       );
+      if (entry.lines.some((line) => /^\.Cm none\b/.test(line))) {
+        const parsed = key.parse('none', '/home/pat');
+        assert.ok('value' in parsed, `${name}=none`);
+        assert.ok([undefined, 'none', ''].includes(parsed.value?.toString()), `${name}=none`);
+      }
       assert.equal(text.includes('Only in alias files.'), key.only === 'alias', 'Only in alias files.');
       assert.equal(text.includes('Only in defaults.env.'), key.only === 'defaults', 'Only in defaults.env.');
     });
