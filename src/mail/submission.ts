@@ -28,7 +28,8 @@ export interface Submission {
 }
 
 /**
- * Sends the message, or keeps it where the alias allows that and the host may be back by itself. The exit status is the remote command's where it said one.
+ * Sends the message, or keeps it where the alias allows that and the host may be back by itself. The exit status is the
+ * remote command's where it said one.
  *
  * @throws {Failure} what kept the message from being sent; its `sysexit` is the status
  */
