@@ -79,6 +79,7 @@ const CALL_VARIABLES: readonly string[] = [
   'XDG_CONFIG_HOME',
   'KRB5CCNAME',
   'PINE_RSH_CONFIG_DIR',
+  'PINE_RSH_SHORTCUTS',
 ];
 
 /** Our own folders; absolute, if they are set. */

@@ -29,7 +29,7 @@ export function brokerFileName(alias: Alias, family: 0 | 4 | 6, settings: Settin
   const { HOME, KRB5CCNAME } = settings.brokerEnv;
   const caller = [settings.uid, settings.agentSocket, HOME, KRB5CCNAME];
   const whose = hash([alias.name, alias.user, alias.port, family, ...caller], 8);
-  const what = hash([plainAlias(alias), family, ...caller, BUILD.kind, BUILD.source], 16);
+  const what = hash([plainAlias(alias), family, ...caller, settings.shortcuts, BUILD.kind, BUILD.source], 16);
   return `b-${whose}-${what}`;
 }
 
