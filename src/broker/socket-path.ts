@@ -47,8 +47,8 @@ export async function connectFrames(
     }
     return await FrameSocket.connect(path, handler);
   } catch (error) {
-    const code = errnoOf(error);
-    if (code === 'ENOENT' || code === 'ECONNREFUSED') return undefined;
+    // Reset: it went away with our connection still waiting.
+    if (['ENOENT', 'ECONNREFUSED', 'ECONNRESET'].includes(errnoOf(error) ?? '')) return undefined;
     throw error;
   }
 }
