@@ -5,6 +5,7 @@ import { LOG_SAMPLE_MAX } from '../limits.ts';
 import { type Algorithms, algorithmRemedy } from './algorithms.ts';
 import type { Attempt, Stage } from './attempt.ts';
 import { type KexInit, parseKexInit } from './kexinit.ts';
+import { noIdentity } from './no-identity.ts';
 
 /** What is known about an attempt when it fails. */
 export interface AttemptFacts {
@@ -130,14 +131,7 @@ function explainRefusal(facts: AttemptFacts, cause: object): Failure {
   // An encrypted key that nobody could unlock explains a refused login better than the keys that were tried.
   const [locked] = identities.unusable;
   if (locked !== undefined) return locked;
-  const [first] = keys.tried;
-  if (first === undefined) {
-    const tried =
-      alias.identityFiles !== undefined
-        ? 'the agent holds none'
-        : 'none in ~/.ssh under a default name, none in the agent';
-    return new Failure('no-identity', { user, tried, alias: alias.name }, cause);
-  }
+  if (keys.tried.length === 0) return noIdentity(alias, cause);
   return new Failure('login-refused', { address, user, tried: keys.tried.join(', '), wants }, cause);
 }
 

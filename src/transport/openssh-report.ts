@@ -3,12 +3,14 @@
  * why it got no further. OpenSSH does not translate its messages. Lines that are not known here cost a good reason,
  * never a session: that a login succeeded is told by the control socket alone.
  */
+import { existsSync } from 'node:fs';
 import type { Alias } from '../alias/alias.ts';
 import { Failure } from '../errors.ts';
 import { STATUS_NOT_FOUND } from '../imap/imapd-command.ts';
 import { LOG_SAMPLE_MAX, LOG_VALUE_MAX } from '../limits.ts';
 import { formatAddress } from './address.ts';
 import type { Stage } from './attempt.ts';
+import { noIdentity } from './no-identity.ts';
 import type { SshHost } from './openssh-options.ts';
 
 /** What ssh finds no common one of, and the alias key that allows more of them. */
@@ -24,6 +26,7 @@ export class SshReport {
   /** A key wants to be touched: that takes as long as it takes. */
   waitsForPerson = false;
   readonly #route: readonly SshHost[];
+  readonly #exists: (file: string) => boolean;
   /** Each host of the way is logged in to before the next one is spoken to. */
   #at = 0;
   #rest = '';
@@ -33,15 +36,22 @@ export class SshReport {
   #offending: string | undefined;
   #offered: string[] = [];
   #accepted: string | undefined;
+  /** Files that may need a passphrase: ssh signs with them, if it can read them, before the server has seen the key. */
+  #unseen: string[] = [];
+  #trying: string | undefined;
   #partial: string | undefined;
   #notSigned: string | undefined;
   #commandEnd: string | undefined;
   #badLine: string | undefined;
   #badOption: string | undefined;
 
-  /** @param route the hosts ssh goes through, the last one being the one it is for */
-  constructor(route: readonly SshHost[]) {
+  /**
+   * @param route the hosts ssh goes through, the last one being the one it is for
+   * @param exists ssh names the files of all its default keys, there or not
+   */
+  constructor(route: readonly SshHost[], exists: (file: string) => boolean = existsSync) {
     this.#route = route;
+    this.#exists = exists;
   }
 
   /** Takes what ssh printed; gives its whole lines. */
@@ -54,7 +64,7 @@ export class SshReport {
 
   /** ssh may ask for a passphrase now: not before the server has accepted the key, as far as it can be read. */
   get mayAsk(): boolean {
-    return this.#accepted !== undefined;
+    return this.#accepted !== undefined || this.#unseen.length > 0;
   }
 
   /** A keyword that this ssh does not know, in lower case. */
@@ -97,7 +107,18 @@ export class SshReport {
     if (hostKey !== null) this.#hostKey = { type: hostKey[1] as string, fingerprint: hostKey[2] as string };
     const offered = /^Offering public key: (.*)$/.exec(text)?.[1];
     if (offered !== undefined) this.#offered.push(labelOf(offered));
-    this.#accepted = /^(?:Server accepts|Trying private) key: (.*)$/.exec(text)?.[1] ?? this.#accepted;
+    this.#accepted = /^Server accepts key: (.*)$/.exec(text)?.[1] ?? this.#accepted;
+    this.#readUnseen(text);
+  }
+
+  /** A file without a public half: the server's answer comes only where ssh could sign with it. */
+  #readUnseen(text: string): void {
+    if (text.startsWith('Authentications that can continue') && this.#trying !== undefined) {
+      this.#offered.push(this.#trying);
+      this.#unseen = this.#unseen.filter((file) => file !== this.#trying);
+    }
+    this.#trying = /^Trying private key: (.*)$/.exec(text)?.[1];
+    if (this.#trying !== undefined && this.#exists(this.#trying)) this.#unseen.push(this.#trying);
   }
 
   /** Logged in to a host, which may be a gateway. */
@@ -107,6 +128,8 @@ export class SshReport {
     this.stage = 'connecting';
     this.#offered = [];
     this.#accepted = undefined;
+    this.#unseen = [];
+    this.#trying = undefined;
     this.#partial = undefined;
     this.#notSigned = undefined;
   }
@@ -206,8 +229,9 @@ export class SshReport {
     }
     if (this.#partial !== undefined) return new Failure('login-unfinished', { ...facts, key: this.#partial });
     // The server would have taken it, so the key itself is what is missing.
-    const locked = this.#accepted === undefined ? undefined : fileOf(this.#accepted);
+    const locked = this.#accepted === undefined ? this.#unseen[0] : fileOf(this.#accepted);
     if (locked !== undefined && this.#notSigned === undefined) return this.#explainLocked(locked, alias);
+    if (tried === '' && methods.includes('publickey')) return noIdentity(alias);
     return new Failure('login-refused', { address, user, tried: tried || 'none', wants });
   }
 

@@ -11,8 +11,14 @@ config.alias('gate', 'HOSTNAME=gate.example.org\nUSER=pat\n');
 const PIN = `SHA256:${'A'.repeat(43)}`;
 config.alias('pinned', `HOSTNAME=mail.example.org\nUSER=pat\nHOST_KEY_FINGERPRINT=${PIN}\n`);
 
+/** The only key file there is. */
+const LOCKED_PEM = '/home/pat/.ssh/id_rsa';
+
 function report(...names: string[]): SshReport {
-  return new SshReport(names.map((name) => ({ name, alias: config.find(name) })));
+  return new SshReport(
+    names.map((name) => ({ name, alias: config.find(name) })),
+    (file) => file === LOCKED_PEM,
+  );
 }
 
 const KEY = '/home/pat/.ssh/id_ed25519 ED25519 SHA256:abc explicit';
@@ -146,8 +152,57 @@ const ENDINGS: readonly Ending[] = [
   {
     what: 'a login for which there was no key',
     lines: ['pat@mail.example.org: Permission denied (publickey).'],
+    code: 'no-identity',
+    says: /no key to log in with as pat: none in ~\/\.ssh under a default name, none in the agent/,
+  },
+  {
+    what: 'a login for which there was no key, under none of the names that ssh tries',
+    lines: [
+      'debug1: Trying private key: /home/pat/.ssh/id_ed25519',
+      'debug1: Trying private key: /home/pat/.ssh/id_dsa',
+      'debug1: No more authentication methods to try.',
+      DENIED,
+    ],
+    code: 'no-identity',
+    says: /no key to log in with as pat/,
+  },
+  {
+    what: 'a key that was refused, beside names that ssh tries and that are not there',
+    lines: [
+      `debug1: Offering public key: ${KEY}`,
+      'debug1: Authentications that can continue: publickey',
+      'debug1: Trying private key: /home/pat/.ssh/id_dsa',
+      DENIED,
+    ],
     code: 'login-refused',
-    says: /none/,
+    says: /tried \/home\/pat\/\.ssh\/id_ed25519; it wants publickey/,
+  },
+  {
+    what: 'a key without a public half that was refused',
+    lines: [
+      `debug1: Trying private key: ${LOCKED_PEM}`,
+      'debug1: Authentications that can continue: publickey',
+      'debug1: Trying private key: /home/pat/.ssh/id_dsa',
+      DENIED,
+    ],
+    code: 'login-refused',
+    says: /tried \/home\/pat\/\.ssh\/id_rsa;/,
+  },
+  {
+    what: 'a key without a public half whose passphrase nobody gave',
+    lines: [
+      `debug1: Trying private key: ${LOCKED_PEM}`,
+      'debug1: Trying private key: /home/pat/.ssh/id_dsa',
+      DENIED,
+    ],
+    code: 'identity-encrypted',
+    says: /id_rsa needs a passphrase/,
+  },
+  {
+    what: 'a server that takes no keys',
+    lines: ['pat@mail.example.org: Permission denied (gssapi-with-mic).'],
+    code: 'login-refused',
+    says: /tried none; it wants gssapi-with-mic/,
   },
   {
     what: 'a key whose passphrase nobody gave',
