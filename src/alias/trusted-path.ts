@@ -12,6 +12,7 @@
 import { lstatSync, readlinkSync, type Stats } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { errnoOf, Failure, toFailure } from '../errors.ts';
+import { shellWord } from '../shell-word.ts';
 
 /** What a path leads to. `distrust` is the reason to refuse it; it may still turn out to matter to nobody. */
 export interface PathEntry {
@@ -170,9 +171,4 @@ export function explainSystemError(error: unknown, file: string, mode: 'u+r' | '
       ? { file, why: 'is a folder', remedy: 'a file belongs there' }
       : { file, why: `cannot be read (${code})`, remedy: 'check the disk or the network' };
   return new Failure('file-unusable', facts, { cause: error });
-}
-
-/** Quotes a path for the command in a hint. */
-function shellWord(path: string): string {
-  return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }

@@ -29,21 +29,26 @@ export function defaultIdentityFiles(home: string): string[] {
  * Reads the key files, and asks the agent if it comes first.
  *
  * @throws {Failure} `identity-missing`, `identity-not-a-key`, `identity-unsupported`, `file-unreadable`,
- *   `file-untrusted`, `file-unusable` for a file that IDENTITY_FILE names; one of a default name is left out
+ *   `file-untrusted`, `file-unusable` for a file that IDENTITY_FILE names; one of a default name is left out, and is
+ *   the reason only if no other key gets in
  */
 export function loadIdentities(alias: Alias, context: IdentityContext): Identities {
   const { settings, log } = context;
   const named = alias.identityFiles !== undefined;
+  const unusable: Failure[] = [];
   const files = (alias.identityFiles ?? defaultIdentityFiles(settings.home)).flatMap((file) => {
     try {
       return [readKeyFile(file, settings.uid)];
     } catch (error) {
       if (named || !(error instanceof Failure)) throw error;
-      if (error.code !== 'identity-missing') log.record('key-skipped', { file, why: error.message });
+      if (error.code === 'identity-missing') return [];
+      log.record('key-skipped', { file, why: error.message });
+      // What is no key is not missed.
+      if (error.code !== 'identity-not-a-key') unusable.push(error);
       return [];
     }
   });
-  return new Identities(alias, context, files);
+  return new Identities(alias, context, files, unusable);
 }
 
 export interface IdentityContext {
@@ -63,7 +68,7 @@ export interface Offer {
 
 export class Identities {
   /** Why keys could not be used; raised when no other key gets in. */
-  readonly unusable: Failure[] = [];
+  readonly unusable: Failure[];
   readonly #alias: Alias;
   readonly #context: IdentityContext;
   readonly #files: readonly KeyFile[];
@@ -71,7 +76,8 @@ export class Identities {
   #remembered: RememberedKey | undefined;
   #agentKeys: Promise<readonly AgentKey[]> | undefined;
 
-  constructor(alias: Alias, context: IdentityContext, files: readonly KeyFile[]) {
+  constructor(alias: Alias, context: IdentityContext, files: readonly KeyFile[], unusable: Failure[]) {
+    this.unusable = unusable;
     this.#alias = alias;
     this.#context = context;
     this.#files = files;

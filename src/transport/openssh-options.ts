@@ -8,6 +8,7 @@ import { readAccount } from '../account.ts';
 import type { AlgorithmList, Alias } from '../alias/alias.ts';
 import { PROMPTED_ATTEMPTS } from '../limits.ts';
 import type { Settings } from '../settings.ts';
+import { shellWord } from '../shell-word.ts';
 
 export interface SshOptions {
   readonly settings: Pick<Settings, 'home'>;
@@ -170,8 +171,8 @@ function proxyCommand(route: readonly SshHost[], options: SshOptions): string | 
   const gateway = before.at(-1);
   if (gateway === undefined) return lastOf(route).alias.proxyCommand;
   const words = ['ssh', ...clientWords(before, options), '-o', 'ControlMaster=no', '-o', 'ControlPath=none'];
-  const command = words.map((word) => shellQuote(escapePercent(word))).join(' ');
-  return `${command} -W '[%h]:%p' -- ${shellQuote(escapePercent(gateway.name))}`;
+  const command = words.map((word) => shellWord(escapePercent(word))).join(' ');
+  return `${command} -W '[%h]:%p' -- ${shellWord(escapePercent(gateway.name))}`;
 }
 
 function formatList({ mode, names }: AlgorithmList): string {
@@ -187,9 +188,4 @@ export function escapePercent(text: string): string {
 /** A value as one argument of a line of ssh_config. */
 export function quote(value: string): string {
   return /^[\w@%+^=:,./*?-]+$/.test(value) ? value : `"${value.replace(/["\\]/g, '\\$&')}"`;
-}
-
-/** One word of a shell's command line; for csh and fish too. */
-function shellQuote(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }

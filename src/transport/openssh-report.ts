@@ -8,6 +8,7 @@ import type { Alias } from '../alias/alias.ts';
 import { Failure } from '../errors.ts';
 import { STATUS_NOT_FOUND } from '../imap/imapd-command.ts';
 import { LOG_SAMPLE_MAX, LOG_VALUE_MAX } from '../limits.ts';
+import { shellWord } from '../shell-word.ts';
 import { formatAddress } from './address.ts';
 import type { Stage } from './attempt.ts';
 import { noIdentity } from './no-identity.ts';
@@ -41,6 +42,7 @@ export class SshReport {
   #trying: string | undefined;
   #partial: string | undefined;
   #notSigned: string | undefined;
+  #exposed: Failure | undefined;
   #commandEnd: string | undefined;
   #badLine: string | undefined;
   #badOption: string | undefined;
@@ -132,6 +134,7 @@ export class SshReport {
     this.#trying = undefined;
     this.#partial = undefined;
     this.#notSigned = undefined;
+    this.#exposed = undefined;
   }
 
   #explainLine(line: string): Failure | undefined {
@@ -228,6 +231,7 @@ export class SshReport {
       return new Failure('login-needs-person', facts);
     }
     if (this.#partial !== undefined) return new Failure('login-unfinished', { ...facts, key: this.#partial });
+    if (this.#exposed !== undefined) return this.#exposed;
     // The server would have taken it, so the key itself is what is missing.
     const locked = this.#accepted === undefined ? this.#unseen[0] : fileOf(this.#accepted);
     if (locked !== undefined && this.#notSigned === undefined) return this.#explainLocked(locked, alias);
@@ -245,6 +249,11 @@ export class SshReport {
   #explainSsh(line: string): Failure | undefined {
     this.#notSigned = /^sign_and_send_pubkey: (.*)$/.exec(line)?.[1] ?? this.#notSigned;
     this.#commandEnd = /^PASSPHRASE_COMMAND ended with (.*)$/.exec(line)?.[1] ?? this.#commandEnd;
+    const exposed = /^Load key "(.+)": bad permissions$/.exec(line)?.[1];
+    if (exposed !== undefined) {
+      const remedy = `chmod 600 ${shellWord(exposed)}`;
+      this.#exposed ??= new Failure('file-untrusted', { file: exposed, why: 'others can read it', remedy });
+    }
     const option = /Bad configuration option: (\S+)/.exec(line)?.[1];
     if (option !== undefined) this.#badOption ??= option.toLowerCase();
     // Of a bad line in a file ssh speaks first and ends later; there are harmless ones too.

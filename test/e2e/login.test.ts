@@ -344,6 +344,22 @@ const IDENTITIES: readonly Case[] = [
     check: ({ home }) => assert.match(home.log(), /key-skipped file=\S+id_rsa why="\S+ others can read it"/),
   },
   {
+    title: 'A key of a default name that is not private is the reason where no other key gets in',
+    plan: ({ keys, home }) => {
+      home.writeFile('.ssh/id_ed25519', readFileSync(keys.ed25519, 'utf8'), 0o644);
+      return { alias: { IDENTITY_FILE: '' } };
+    },
+    fails: /work: \S+\/\.ssh\/id_ed25519: others can read it; run: chmod 600 \S+\/\.ssh\/id_ed25519/,
+  },
+  {
+    title: 'A file of a default name that is no key is not missed',
+    plan: ({ home }) => {
+      home.writeFile('.ssh/id_ed25519', 'no key\n');
+      return { alias: { IDENTITY_FILE: '' } };
+    },
+    fails: /work: no key to log in with as \S+: none in ~\/\.ssh under a default name, none in the agent/,
+  },
+  {
     title: 'A missing key file is told before the network is waited for',
     plan: ({ dir }) => ({ alias: { IDENTITY_FILE: join(dir, 'none'), HOSTNAME: '192.0.2.1' } }),
     fails: /work: key file \S+\/none does not exist; check IDENTITY_FILE/,

@@ -199,6 +199,17 @@ const ENDINGS: readonly Ending[] = [
     says: /id_rsa needs a passphrase/,
   },
   {
+    what: 'a key file that others can read',
+    lines: [
+      `debug1: Server accepts key: ${KEY}`,
+      "Permissions 0644 for '/home/pat/.ssh/id_ed25519' are too open.",
+      'Load key "/home/pat/.ssh/id_ed25519": bad permissions',
+      DENIED,
+    ],
+    code: 'file-untrusted',
+    says: /^\/home\/pat\/\.ssh\/id_ed25519: others can read it$/,
+  },
+  {
     what: 'a server that takes no keys',
     lines: ['pat@mail.example.org: Permission denied (gssapi-with-mic).'],
     code: 'login-refused',
