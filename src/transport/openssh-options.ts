@@ -109,7 +109,7 @@ function clientWords(route: readonly SshHost[], options: SshOptions): string[] {
     `HostName=${quote(escapePercent(alias.hostname))}`,
     `Port=${alias.port}`,
     ...given('HostKeyAlias', alias.hostKeyAlias),
-    ...identityWords(alias),
+    ...identityWords(alias, settings.home),
     // Of ProxyCommand and ProxyJump the one given first switches the other off.
     `ProxyCommand=${proxyCommand(route, options) ?? 'none'}`,
     `ConnectTimeout=${alias.connectTimeout}`,
@@ -135,8 +135,18 @@ function given(keyword: string, value: string | undefined): string[] {
   return value === undefined ? [] : [`${keyword}=${quote(value)}`];
 }
 
-function identityWords(alias: Alias): string[] {
-  const { identityFiles, certificateFiles, identityAgent, identitiesOnly } = alias;
+/** The default names of ssh_config(5) IdentityFile, FIDO keys included: an old ssh is offered only what is there. */
+const DEFAULT_NAMES: readonly string[] = ['id_rsa', 'id_ecdsa', 'id_ecdsa_sk', 'id_ed25519', 'id_ed25519_sk'];
+
+/** The keys that hold without IDENTITY_FILE; undefined where they are ssh's own, which are those of passwd(5)'s home. */
+function defaultIdentities(home: string): string[] | undefined {
+  if (home === readAccount().home) return undefined;
+  return DEFAULT_NAMES.map((name) => join(home, '.ssh', name)).filter((file) => existsSync(file));
+}
+
+function identityWords(alias: Alias, home: string): string[] {
+  const { certificateFiles, identityAgent, identitiesOnly } = alias;
+  const identityFiles = alias.identityFiles ?? defaultIdentities(home);
   const files = identityFiles?.map((file) => quote(escapePercent(file))) ?? [];
   return [
     ...files.map((file) => `IdentityFile=${file}`),

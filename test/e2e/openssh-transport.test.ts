@@ -2,7 +2,15 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { appendFileSync, existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  chmodSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -360,6 +368,25 @@ for (const build of BUILDS) {
         /PASSPHRASE_COMMAND gave no passphrase for .*locked \(status 7\)/,
       );
       await waitForQuiet();
+    });
+
+    test('A key of a default name is found in HOME; what keeps it out is told', async (t) => {
+      const { home, server, rsh } = await openSetup(t, build);
+      const { IDENTITY_FILE: _, ...keys } = server.aliasKeys;
+      home.writeAlias('work', { ...keys, SHARE: 'no', TRANSPORT: 'openssh' });
+      assertRefused(await rsh(['work', 'true']), /no key to log in with as/);
+      const key = home.writeFile('.ssh/id_ed25519', readFileSync(server.identityFile, 'utf8'), 0o644);
+      assertRefused(
+        await rsh(['work', 'true']),
+        /\.ssh\/id_ed25519: others can read it; run: chmod 600 \S+\/\.ssh\/id_ed25519/,
+      );
+      chmodSync(key, 0o600);
+      assert.equal((await rsh(['work', 'exit 3'])).code, 3);
+      writeFileSync(server.authorizedKeysFile, '');
+      assertRefused(
+        await rsh(['work', 'true']),
+        /accepted no key for \S+; tried \S+\/\.ssh\/id_ed25519; it wants/,
+      );
     });
 
     test('Gateways are passed one after the other, each by its own alias', async (t) => {

@@ -1,6 +1,6 @@
 /** An alias -> the words of the system's ssh: what is said of it there, and that a real ssh understands it so. */
 import assert from 'node:assert/strict';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { readAccount } from '../../src/account.ts';
@@ -70,6 +70,21 @@ describe('The system ssh', { skip: NEEDS }, () => {
 
   test('offers no key file where none is left of those that were named', async () => {
     assert.deepEqual((await understood({ ...aliasOf(''), identityFiles: [] })).get('identityfile'), ['none']);
+  });
+
+  test('offers the keys of HOME where that is not the home of the account', async () => {
+    const { home } = config.settings;
+    mkdirSync(join(home, '.ssh'), { recursive: true });
+    assert.deepEqual((await understood(aliasOf(''))).get('identityfile'), ['none']);
+    const files = ['id_ecdsa', 'id_ed25519_sk'].map((name) => join(home, '.ssh', name));
+    for (const file of files) writeFileSync(file, '');
+    assert.deepEqual((await understood(aliasOf(''))).get('identityfile'), files);
+    for (const file of files) rmSync(file);
+  });
+
+  test('offers its own default keys where HOME is the home of the account', async () => {
+    const answer = await understood(aliasOf(''), { settings: { home: readAccount().home } });
+    assert.ok(answer.get('identityfile')?.includes('~/.ssh/id_ed25519'));
   });
 
   test('goes to the agent of the environment where the alias asks for it by name', async () => {
