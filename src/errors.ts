@@ -258,7 +258,7 @@ function listReasons() {
     },
     'imapd-ended': {
       text: 'imapd on {host} ended before its greeting ({how}){said}',
-      hint: 'run it by hand: ssh {host} exec {command}',
+      hint: 'see what it says: {command}',
       sysexit: 75,
     },
     'imapd-not-preauth': {
@@ -279,7 +279,7 @@ function listReasons() {
     },
     'imapd-silent': {
       text: 'no greeting from imapd on {host} within {seconds} s',
-      hint: 'run it by hand: ssh {host} exec {command}',
+      hint: 'see what it says: {command}',
       sysexit: 75,
     },
 

@@ -4,6 +4,7 @@
  */
 import type { Alias } from '../alias/alias.ts';
 import { Failure } from '../errors.ts';
+import { imapdByHand } from '../imap/by-hand.ts';
 import { GreetingGuard, type GreetingVerdict } from '../imap/greeting.ts';
 import { imapdCommand, STATUS_NOT_EXECUTABLE, STATUS_NOT_FOUND } from '../imap/imapd-command.ts';
 import { LOG_SAMPLE_MAX, OPEN_DEADLINE_MS } from '../limits.ts';
@@ -11,6 +12,9 @@ import type { Log } from '../log.ts';
 import { withAbort } from '../with-abort.ts';
 import { discardLater } from './discard.ts';
 import type { Connection, RemoteExit, RemoteStream } from './transport.ts';
+
+/** What stands in messages for the command of `IMAPD=auto`. */
+const AUTO = 'IMAPD=auto';
 
 /** A session whose stdout goes on right behind the greeting. */
 export interface ImapSession {
@@ -52,7 +56,7 @@ export async function openImapd(
     lastWords.push(chunk);
     options.onStderr(chunk);
   });
-  const shown = options.command ?? (alias.imapd === 'auto' ? 'IMAPD=auto' : alias.imapd);
+  const shown = options.command ?? (alias.imapd === 'auto' ? AUTO : alias.imapd);
   try {
     const greeting = await awaitGreeting(stream, { alias, shown, lastWords, ...options });
     return { stream, greeting };
@@ -136,7 +140,13 @@ function explainVerdict(
 
 function explainSilence({ alias, shown }: WaitFacts): Failure {
   const seconds = OPEN_DEADLINE_MS / 1000;
-  return new Failure('imapd-silent', { host: alias.hostname, seconds, command: shown });
+  return new Failure('imapd-silent', { host: alias.hostname, seconds, command: byHand(alias, shown) });
+}
+
+/** Which imapd `auto` has found is known over there only; `doctor` asks. */
+function byHand(alias: Alias, shown: string): string {
+  const line = shown === AUTO ? undefined : imapdByHand(alias, shown);
+  return line ?? `pine-rshctl doctor ${alias.name}`;
 }
 
 function explainExit(exit: RemoteExit, seen: Buffer, { alias, shown, lastWords }: WaitFacts): Failure {
@@ -149,7 +159,7 @@ function explainExit(exit: RemoteExit, seen: Buffer, { alias, shown, lastWords }
   const how = exit.kind === 'status' ? `status ${exit.status}` : `signal ${exit.signal}`;
   const words = lastWords.text || seen.toString('latin1').trimEnd().split('\n').at(-1) || '';
   const said = words === '' ? '' : `: ${sample(words)}`;
-  return new Failure('imapd-ended', { host, how, said, command: shown });
+  return new Failure('imapd-ended', { host, how, said, command: byHand(alias, shown) });
 }
 
 /** A few untrusted words for a message; whoever shows it escapes them. */

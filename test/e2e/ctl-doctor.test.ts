@@ -279,14 +279,14 @@ const FAULTS: readonly Fault[] = [
     plant: ({ host }) => ({ IMAPD: host.writeProgram('bad', 'echo "no such mailbox" >&2; exit 75') }),
     check: 'imapd',
     text: /ended before its greeting \(status 75\): no such mailbox/,
-    hint: /run it by hand/,
+    hint: /see what it says: pine-rsh -l/,
   },
   {
     title: 'a key that may run something else only',
     server: { keyOptions: 'restrict,command="/bin/false"' },
     check: 'imapd',
     text: /ended before its greeting \(status 1\)/,
-    hint: /run it by hand/,
+    hint: /see what it says: pine-rsh -l/,
   },
   {
     title: 'a host that lets nobody run commands',
@@ -516,6 +516,19 @@ for (const build of BUILDS) {
         /^wrok\n {2}failed {2}alias file +no alias wrok\n.*did you mean work\?/m,
       );
       assert.equal((await run('work')).code, 0);
+    });
+
+    test('The hint for an imapd that ends does the same in a shell, with all that it says', async (t) => {
+      const place = await openPlace(t, build);
+      const { home, host } = place;
+      home.writeScript('bin/pine-rsh', `exec ${build.rshPath} "$@"`);
+      home.writeAlias('work', { ...host.aliasKeys, IMAPD: 'echo "one  two"; echo closed >&2; exit 9' });
+      const { findings } = await examine(place, 'work');
+      const hint = findings.find(({ check }) => check === 'imapd')?.hint ?? '';
+      assert.match(hint, /^see what it says: pine-rsh /);
+      const line = hint.replace('see what it says: ', '');
+      const { code, stdout, stderr } = await runProgram('/bin/sh', ['-c', line], { env: home.env });
+      assert.deepEqual([stdout.toString(), stderr.toString(), code], ['one  two\n', 'closed\n', 9]);
     });
 
     test('A connection that was made by hand serves mail: a login that would fail is a warning', async (t) => {

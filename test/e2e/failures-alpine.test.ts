@@ -206,7 +206,7 @@ const CASES: readonly Case[] = [
   },
   {
     title: 'an imapd that ends before its greeting',
-    reason: /ended before its greeting \(status 1\): no such mailbox; run it by hand/,
+    reason: /ended before its greeting \(status 1\): no such mailbox; see what it says: pine-rsh/,
     breakIt: ({ imapd }) => imapd('echo no such mailbox >&2\nexit 1'),
   },
   {

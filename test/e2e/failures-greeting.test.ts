@@ -136,12 +136,13 @@ const REFUSALS: readonly Refusal[] = [
   {
     title: 'an end before the greeting',
     script: `echo 'no mail for pat' >&2\nexit 3`,
-    reason: /ended before its greeting \(status 3\): no mail for pat; run it by hand/,
+    reason:
+      /ended before its greeting \(status 3\): no mail for pat; see what it says: pine-rsh -l \S+ work '\S+; true'/,
   },
   {
     title: 'an end before the greeting, the reason on stdout',
     script: `echo 'This account is currently not available.'\nexit 1`,
-    reason: /\(status 1\): This account is currently not available\.; run it by hand/,
+    reason: /\(status 1\): This account is currently not available\.; see what it says: pine-rsh/,
   },
   {
     title: 'an end in the middle of the greeting',
@@ -212,7 +213,7 @@ async function runTrial(t: TestContext, trial: Trial): Promise<void> {
     const { home, start } = caller(scope, `echo $$ >"$HOME/silent-pid"\nexec sleep 300`);
     const child = start();
     const text = await readRefusal(child, { timeout: OPEN_DEADLINE_MS + 10_000 });
-    assert.match(text, /no greeting from imapd on .* within 50 s; run it by hand: ssh/);
+    assert.match(text, /no greeting from imapd on .* within 50 s; see what it says: pine-rsh -l/);
     const answered = child.chunks[1]?.at ?? 0;
     assert.ok(
       answered >= OPEN_DEADLINE_MS - 100 && answered < OPEN_DEADLINE_MS + PROMPT_MS,

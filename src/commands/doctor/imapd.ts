@@ -1,6 +1,7 @@
 /** Starting the imapd over a connection: what it is, what comes before its greeting, the greeting, a round trip. */
 import type { Alias } from '../../alias/alias.ts';
-import { toFailure } from '../../errors.ts';
+import { type Failure, toFailure } from '../../errors.ts';
+import { imapdByHand } from '../../imap/by-hand.ts';
 import { IMAPD_PLACES } from '../../imap/imapd-command.ts';
 import { PROBE_MS } from '../../limits.ts';
 import { openImapd } from '../../transport/imapd.ts';
@@ -52,8 +53,21 @@ export async function examineImapd(
     for (const finding of describeNoise(noise)) report(finding);
     const failure = toFailure(thrown);
     const check = /^imapd-(?:not-preauth|bye|noise|silent)$/.test(failure.code) ? 'greeting' : 'imapd';
-    return failed(check, failure, elapsed(began));
+    const finding = failed(check, failure, elapsed(began));
+    return isUnexplained(failure) ? { ...finding, hint: await describeCure(connection, alias) } : finding;
   }
+}
+
+/** Only the imapd itself could say why. */
+function isUnexplained({ code }: Failure): boolean {
+  return code === 'imapd-ended' || code === 'imapd-silent';
+}
+
+/** pine-rsh's own hint may be to run `doctor`: over a connection that is there, the imapd can be asked for by name. */
+async function describeCure(connection: Connection, alias: Alias): Promise<string> {
+  const imapd = alias.imapd === 'auto' ? await findRemoteProgram(connection, IMAPD_PLACES) : alias.imapd;
+  const line = imapd === undefined ? undefined : imapdByHand(alias, imapd);
+  return line === undefined ? 'the log of the mail system there may say why' : `see what it says: ${line}`;
 }
 
 /** Where a key may run one command only, nothing can be asked beside the imapd. */
