@@ -7,11 +7,10 @@ import { type Call, linkCall } from './broker/call.ts';
 import { BrokerUseless, type OpenedSession, openThroughBroker, type TakenSession } from './broker/client.ts';
 import { brokerSocketPath } from './broker/socket-path.ts';
 import { brokerFileName } from './broker/spec.ts';
-import { Failure } from './errors.ts';
 import type { SessionKind } from './imap/mail-stream.ts';
 import { compileAsUsual } from './just-in-time.ts';
-import { OPEN_DEADLINE_MS } from './limits.ts';
 import type { Log } from './log.ts';
+import { startOpenDeadline } from './open-deadline.ts';
 import type { Settings } from './settings.ts';
 import { formatAddress } from './transport/address.ts';
 import type { SessionStream } from './transport/transport.ts';
@@ -58,34 +57,15 @@ export async function reach(request: ReachRequest): Promise<ReachedSession> {
   const onStep = (step: string): void => {
     steps[step] = Math.round(performance.now() - started);
   };
-  return inTime(formatAddress(alias.hostname, alias.port), request.signal, async (deadline) => {
-    const shared = alias.share ? await reachShared(request, deadline) : undefined;
-    const reached = shared ?? (await openDirectly(request, deadline, onStep));
+  const deadline = startOpenDeadline(formatAddress(alias.hostname, alias.port), request.signal);
+  try {
+    const shared = alias.share ? await reachShared(request, deadline.signal) : undefined;
+    const reached = shared ?? (await openDirectly(request, deadline.signal, onStep));
     onStep('open');
     compileAsUsual();
     return { ...reached, steps };
-  });
-}
-
-/** Opens something by the deadline; the signal it gets is aborted then, or with `outer`. @throws {Failure} `connect-timeout` */
-async function inTime<T>(
-  address: string,
-  outer: AbortSignal,
-  open: (deadline: AbortSignal) => Promise<T>,
-): Promise<T> {
-  const deadline = new AbortController();
-  const onCallerGone = (): void => deadline.abort(outer.reason);
-  outer.addEventListener('abort', onCallerGone, { once: true });
-  if (outer.aborted) onCallerGone();
-  const timer = setTimeout(() => {
-    const seconds = OPEN_DEADLINE_MS / 1000;
-    deadline.abort(new Failure('connect-timeout', { address, seconds, stage: 'all steps together' }));
-  }, OPEN_DEADLINE_MS);
-  try {
-    return await open(deadline.signal);
   } finally {
-    clearTimeout(timer);
-    outer.removeEventListener('abort', onCallerGone);
+    deadline.end();
   }
 }
 
@@ -99,7 +79,8 @@ export async function reachTaken(
   { alias, open, askedAt }: TakenSession,
   { signal, onGreeting, onStderr }: Pick<ReachRequest, 'signal' | 'onGreeting' | 'onStderr'>,
 ): Promise<ReachedSession> {
-  const opened = await inTime(alias.name, signal, (deadline) => open(deadline, onGreeting));
+  const deadline = startOpenDeadline(alias.name, signal);
+  const opened = await open(deadline.signal, onGreeting).finally(() => deadline.end());
   const steps = { open: Math.round(performance.now() - askedAt) };
   compileAsUsual();
   opened.stream.stderr.on('data', onStderr);

@@ -7,10 +7,11 @@ import { resolve } from 'node:path';
 import type { Alias } from '../alias/alias.ts';
 import { listAliases } from '../alias/list.ts';
 import { Failure } from '../errors.ts';
-import { OPEN_DEADLINE_MS } from '../limits.ts';
 import { Log } from '../log.ts';
+import { startOpenDeadline } from '../open-deadline.ts';
 import type { Settings } from '../settings.ts';
 import { escapeForTerminal } from '../terminal-text.ts';
+import { formatAddress } from '../transport/address.ts';
 import { declareCommand, JSON_OPTION } from './command.ts';
 import { type Finding, failed, passed } from './doctor/finding.ts';
 import { examineImapd } from './doctor/imapd.ts';
@@ -114,12 +115,10 @@ async function examine(word: string, { settings, options, signal, report }: Exam
   const open = () => examineOpening(named.host, alias, { settings, programPath, signal });
   const file = options.pinerc === undefined ? `${settings.home}/.pinerc` : resolve(options.pinerc);
   const sends = alias.given.has('SENDMAIL') || sendsThrough(host, readPinerc(file));
-  const failure = await examineSteps(alias, sends, {
-    settings,
-    log: new Log(settings.stateDir, 0),
-    signal: AbortSignal.any([signal, AbortSignal.timeout(OPEN_DEADLINE_MS)]),
-    report,
-  });
+  const deadline = startOpenDeadline(formatAddress(alias.hostname, alias.port), signal);
+  const log = new Log(settings.stateDir, 0);
+  const context = { settings, log, signal: deadline.signal, report };
+  const failure = await examineSteps(alias, sends, context).finally(() => deadline.end());
   if (signal.aborted) return;
   // A connection that somebody has made by hand (`connect`) serves mail although a login of our own would fail.
   const tries =

@@ -17,7 +17,7 @@ import { type MailHost, openMailHost } from '../helpers/mail-host.ts';
 import type { SshdOptions } from '../helpers/real-sshd.ts';
 import { requirePrograms } from '../helpers/requirements.ts';
 import { runAsPine } from '../helpers/run-as-pine.ts';
-import { runProgram } from '../helpers/run-program.ts';
+import { type RunOptions, runProgram } from '../helpers/run-program.ts';
 import { defer } from '../helpers/scope.ts';
 import { type AliasKeys, openTempHome, type TempHome } from '../helpers/temp-home.ts';
 
@@ -531,6 +531,16 @@ for (const build of BUILDS) {
       assert.deepEqual([stdout.toString(), stderr.toString(), code], ['one  two\n', 'closed\n', 9]);
     });
 
+    test('A silent imapd is told as pine-rsh tells it, after 50 s', async (t) => {
+      const place = await openPlace(t, build);
+      place.home.writeAlias('work', { ...place.host.aliasKeys, IMAPD: 'sleep 100' });
+      const { findings, code } = await examine(place, 'work', { timeout: 70_000 });
+      const silent = findings.find(({ check }) => check === 'greeting');
+      assert.match(silent?.text ?? '', /^no greeting from imapd on \S+ within 50 s$/);
+      assert.match(silent?.hint ?? '', /^see what it says: pine-rsh -l \S+ work 'sleep 100; true'$/);
+      assert.equal(code, 1);
+    });
+
     test('A connection that was made by hand serves mail: a login that would fail is a warning', async (t) => {
       const place = await openPlace(t, build);
       const { home, host } = place;
@@ -557,9 +567,14 @@ async function openPlace(t: TestContext, build: Build, server?: SshdOptions): Pr
   return { t, host, home: { ...home, env }, build };
 }
 
-async function examine({ home, build }: Place, alias: string): Promise<Examined> {
+async function examine(
+  { home, build }: Place,
+  alias: string,
+  options: Pick<RunOptions, 'timeout'> = {},
+): Promise<Examined> {
   const { stdout, stderr, code } = await runProgram(build.ctlPath, ['doctor', alias, '--json'], {
     env: home.env,
+    ...options,
   });
   assert.equal(stderr.toString(), '');
   // The form of JSON is ASCII: nothing in it does anything to a terminal.
