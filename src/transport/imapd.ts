@@ -7,6 +7,7 @@ import { Failure } from '../errors.ts';
 import { imapdByHand } from '../imap/by-hand.ts';
 import { GreetingGuard, type GreetingVerdict } from '../imap/greeting.ts';
 import { imapdCommand, STATUS_NOT_EXECUTABLE, STATUS_NOT_FOUND } from '../imap/imapd-command.ts';
+import { sampleText } from '../imap/sample.ts';
 import { LOG_SAMPLE_MAX, OPEN_DEADLINE_MS } from '../limits.ts';
 import type { Log } from '../log.ts';
 import { withAbort } from '../with-abort.ts';
@@ -134,7 +135,7 @@ function explainVerdict(
   return new Failure('imapd-noise', {
     host,
     bytes: verdict.noise.length,
-    sample: sample(verdict.noise.toString('latin1')),
+    sample: sample(sampleText(verdict.noise.toString('latin1', 0, LOG_SAMPLE_MAX + 1))),
   });
 }
 

@@ -334,6 +334,16 @@ const FAULTS: readonly Fault[] = [
     mark: 'warning',
   },
   {
+    title: 'login scripts that print no text',
+    plant: ({ host }) => ({
+      IMAPD: host.writeProgram('zeros', `head -c 5000 /dev/zero; echo; exec ${host.rimapd}`),
+    }),
+    check: 'noise',
+    text: /on standard output: no text but 00 00 00 00 00 00 00 00 \.\.\.$/,
+    hint: /silence the login scripts/,
+    mark: 'warning',
+  },
+  {
     title: 'a name that DNS knows',
     plant: ({ home, host }) => {
       home.writeAlias('localhost', { ...host.aliasKeys, IMAPD: host.rimapd });
@@ -529,6 +539,23 @@ for (const build of BUILDS) {
       const line = hint.replace('see what it says: ', '');
       const { code, stdout, stderr } = await runProgram('/bin/sh', ['-c', line], { env: home.env });
       assert.deepEqual([stdout.toString(), stderr.toString(), code], ['one  two\n', 'closed\n', 9]);
+    });
+
+    test('What an imapd says that does not greet is its own, and no noise', async (t) => {
+      const place = await openPlace(t, build);
+      const { home, host } = place;
+      const said = async (imapd: string): Promise<string[]> => {
+        home.writeAlias('work', { ...host.aliasKeys, IMAPD: imapd });
+        const { findings } = await examine(place, 'work');
+        const about = findings.filter(({ check }) => check === 'imapd' || check === 'noise');
+        return about.map(({ mark, check, text }) => `${mark} ${check} ${text}`);
+      };
+      const ended = await said('echo "This account is disabled" >&2; echo "ask Pat" >&2; exit 1');
+      assert.equal(ended[0], 'warning imapd on standard error: This account is disabled | ask Pat');
+      assert.match(ended[1] ?? '', /^failed imapd imapd on .* \(status 1\): ask Pat$/);
+      const once = await said('echo "This account is disabled" >&2; exit 1');
+      assert.match(once.join('\n'), /^failed imapd .*: This account is disabled$/);
+      assert.match((await said('/no/such/imapd')).join('\n'), /no imapd found on/);
     });
 
     test('A silent imapd is told as pine-rsh tells it, after 50 s', async (t) => {

@@ -3,6 +3,7 @@ import type { Alias } from '../../alias/alias.ts';
 import { type Failure, toFailure } from '../../errors.ts';
 import { imapdByHand } from '../../imap/by-hand.ts';
 import { IMAPD_PLACES } from '../../imap/imapd-command.ts';
+import { sampleText } from '../../imap/sample.ts';
 import { PROBE_MS } from '../../limits.ts';
 import { openImapd } from '../../transport/imapd.ts';
 import type { Connection } from '../../transport/transport.ts';
@@ -10,6 +11,12 @@ import { NOISE_SHOWN_MAX } from '../limits.ts';
 import { findRemoteProgram } from '../remote-program.ts';
 import { elapsed, type Finding, failed, passed, warned } from './finding.ts';
 import type { LoginContext } from './login.ts';
+
+/** The beginning of what was printed, each byte a character. */
+interface Noise {
+  readonly stdout: string;
+  readonly stderr: string;
+}
 
 /** Reports what works; the failure, if there is one, is returned and not reported. */
 export async function examineImapd(
@@ -50,8 +57,8 @@ export async function examineImapd(
     );
     return undefined;
   } catch (thrown) {
-    for (const finding of describeNoise(noise)) report(finding);
     const failure = toFailure(thrown);
+    for (const finding of describeWords(noise, failure)) report(finding);
     const check = /^imapd-(?:not-preauth|bye|noise|silent)$/.test(failure.code) ? 'greeting' : 'imapd';
     const finding = failed(check, failure, elapsed(began));
     return isUnexplained(failure) ? { ...finding, hint: await describeCure(connection, alias) } : finding;
@@ -77,19 +84,31 @@ async function describeImapd(connection: Connection, alias: Alias): Promise<stri
   return found === undefined ? 'found by IMAPD=auto' : `IMAPD=auto found ${found}`;
 }
 
-function describeNoise({ stdout, stderr }: { readonly stdout: string; readonly stderr: string }): Finding[] {
-  const kinds = [
-    ['standard output', stdout],
-    ['standard error', stderr],
-  ] as const;
-  const found = kinds.flatMap(([where, text]) => {
-    if (text.trim() === '') return [];
-    const hint = 'pine-rsh keeps it out of the mail; a plain ssh would not: silence the login scripts there';
-    const lines = text
-      .trim()
-      .split(/\s*[\r\n]+/)
-      .join(' | ');
-    return [warned('noise', `before the greeting, on ${where}: ${lines}`, hint)];
-  });
+/** What was printed before a greeting that came. */
+function describeNoise({ stdout, stderr }: Noise): Finding[] {
+  const found = [...describeOutput('standard output', stdout), ...describeOutput('standard error', stderr)];
   return found.length > 0 ? found : [passed('noise', 'nothing was printed before the greeting')];
+}
+
+function describeOutput(where: string, text: string): Finding[] {
+  if (text.trim() === '') return [];
+  const hint = 'pine-rsh keeps it out of the mail; a plain ssh would not: silence the login scripts there';
+  return [warned('noise', `before the greeting, on ${where}: ${joinLines(text)}`, hint)];
+}
+
+/** Where no imapd greets, standard error is most likely its own, and its last line the reason. */
+function describeWords({ stdout, stderr }: Noise, { message }: Failure): Finding[] {
+  const words = joinLines(stderr);
+  const known = words === '' || message.includes(words);
+  return [
+    ...describeOutput('standard output', stdout),
+    ...(known ? [] : [warned('imapd', `on standard error: ${words}`, undefined)]),
+  ];
+}
+
+function joinLines(text: string): string {
+  return sampleText(text)
+    .trim()
+    .split(/\s*[\r\n]+/)
+    .join(' | ');
 }
