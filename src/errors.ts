@@ -109,11 +109,6 @@ function listReasons() {
       hint: 'check PROXY_JUMP in each of them',
       sysexit: 78,
     },
-    'target-unreached': {
-      text: '{address} cannot connect to {target} ({why})',
-      hint: 'check that it runs, and that its name and port are right as seen from there',
-      sysexit: 75,
-    },
     'algorithm-not-allowed': {
       text: '{address} offers no {kind} that the system ssh allows: {theirs}',
       hint: 'allow one of them with {key}',
@@ -246,6 +241,7 @@ function listReasons() {
       hint: 'check the forced command of the key and the limits of sshd there',
       sysexit: 77,
     },
+    'forward-failed': { text: '{address} cannot connect to {target} ({why})', hint: '{remedy}', sysexit: 75 },
     'forward-refused': {
       text: '{address} refused to connect to {target} ({why})',
       hint: 'check AllowTcpForwarding and permitopen there',

@@ -57,10 +57,9 @@ export function forwardOnClient(
     attempt(reject, lost, address, () => {
       client.forwardOut('127.0.0.1', 0, host, port, (error, channel) => {
         if (error) {
-          const target = formatAddress(host, port);
-          const { reason } = error as Error & { readonly reason?: unknown };
-          const facts = { address, target, why: plainReason(error) };
-          reject(lost() ?? forwardFailure(reason, facts, { cause: error }));
+          const facts = { address, target: formatAddress(host, port), why: plainReason(error) };
+          const { reason } = error as { reason?: number };
+          reject(lost() ?? forwardFailure(facts, reason, { cause: error }));
         } else {
           const silence = new PassThrough();
           silence.end();

@@ -137,7 +137,7 @@ function nameGateway(error: unknown, { name, hostname }: Alias): unknown {
 /**
  * A channel through a gateway; closing the route closes the gateway's connection.
  *
- * @throws {Failure} `forward-refused`, `target-unreached`, `connection-lost`
+ * @throws {Failure} `forward-refused`, `forward-failed`, `connection-lost`
  * @throws the signal's reason
  */
 export async function openThroughGateway(

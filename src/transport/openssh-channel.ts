@@ -21,9 +21,8 @@ export interface ChannelLink {
 /** How a channel ended: by both sides, or with the connection. */
 export type ChannelEnd = 'closed' | 'lost';
 
-/** `opened`, or the peer's words for why not. */
-/** `reason`: the server's code (RFC 4254 section 5.1), undefined where the connection ended. */
-export type ChannelOpening = 'opened' | { readonly refused: string; readonly reason: number | undefined };
+/** `opened`, or the peer's words for why not, and its code (RFC 4254 section 5.1) if it answered at all. */
+export type ChannelOpening = 'opened' | { readonly refused: string; readonly reason?: number };
 
 export class Channel {
   readonly stdin: Writable;
@@ -170,7 +169,7 @@ export class Channel {
     if (this.#over) return;
     this.#over = true;
     this.#link.release(this.#id);
-    this.#settleOpening({ refused: 'the connection ended', reason: undefined });
+    this.#settleOpening({ refused: 'the connection ended' });
     for (const answer of this.#answers.splice(0)) answer(false);
     this.#endOutput();
     this.#flush();

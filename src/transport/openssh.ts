@@ -143,7 +143,7 @@ async function forwardOnMux(
   const opening = await channel.opening;
   if (opening === 'opened') return toRemoteStream(channel, address, lost, 'direct-tcpip');
   const facts = { address, target: formatAddress(host, port), why: opening.refused };
-  throw mux.isClosed ? await lost : forwardFailure(opening.reason, facts);
+  throw mux.isClosed ? await lost : forwardFailure(facts, opening.reason);
 }
 
 function toRemoteStream(

@@ -44,7 +44,11 @@ export interface Connection {
   exec(command: RemoteCommand): Promise<RemoteStream>;
   /** Makes the next calls of `exec` faster where that is possible; may do nothing. */
   prepare(): void;
-  /** A direct-tcpip channel (RFC 4254 section 7.2). @throws {Failure} `forward-refused`, `target-unreached`, `connection-lost` */
+  /**
+   * A direct-tcpip channel (RFC 4254 section 7.2).
+   *
+   * @throws {Failure} `forward-refused`, `forward-failed`, `connection-lost`
+   */
   forward(host: string, port: number): Promise<RemoteStream>;
   /** Asks the peer for an answer. True if one came within `withinMs`. */
   alive(withinMs: number): Promise<boolean>;

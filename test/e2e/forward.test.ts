@@ -237,6 +237,24 @@ for (const build of BUILDS) {
       await assertServed(['127.0.0.1', port]);
     });
 
+    test('says in SMTP and NNTP that nothing listens behind the host, which may pass', async (t) => {
+      const { forward, nc } = await openSetup(t, build);
+      const closed = await findFreePort();
+      for (const [dialogue, code] of [
+        ['smtp', '421'],
+        ['nntp', '400'],
+      ] as const) {
+        const port = await findFreePort();
+        await forward(`${port}:127.0.0.1:${closed}/${dialogue}`);
+        const refused = nc(['127.0.0.1', port]);
+        await refused.waitForText('\r\n');
+        assert.match(
+          refused.output().toString(),
+          new RegExp(`^${code} pine-rsh: work: .* \\(Connection refused\\); nothing listens there: .*\r\n$`),
+        );
+      }
+    });
+
     test('is shown by status as long as it runs, however it ends', async (t) => {
       const { forward, ctl, nc, home } = await openSetup(t, build);
       const smtp = await openSmtpServer(t);

@@ -595,7 +595,8 @@ const GATEWAYS: readonly Case[] = [
         },
       };
     },
-    fails: /work: gateway \S+ cannot connect to 127\.0\.0\.1:\d+ \(Connection refused\)/,
+    fails:
+      /work: gateway \S+ cannot connect to 127\.0\.0\.1:\d+ \(Connection refused\); nothing listens there/,
   },
   {
     title: 'A missing key file is told before any gateway is bothered',

@@ -196,7 +196,7 @@ for (const build of BUILDS) {
       const closed = await findFreePort();
       assertRefused(
         await rsh(['-W', `127.0.0.1:${closed}`, 'work']),
-        /cannot connect to .*Connection refused/,
+        /127\.0\.0\.1:\d+ cannot connect to \S+ \(Connection refused\); nothing listens there/,
       );
       await waitForQuiet();
     });

@@ -11,6 +11,7 @@ import { parseForwardSpec } from '../../src/forward/forward-spec.ts';
 import { relay } from '../../src/forward/relay.ts';
 import { Log } from '../../src/log.ts';
 import { readSettings, type Settings } from '../../src/settings.ts';
+import { forwardFailure } from '../../src/transport/forward-failure.ts';
 import { openTempHome, type TempHome } from '../helpers/temp-home.ts';
 import { waitUntil } from '../helpers/wait.ts';
 
@@ -63,12 +64,18 @@ const failing = (failure: unknown) => (): never => {
   throw failure;
 };
 const PASSING = new Failure('tcp-refused', { address: 'mail:22' });
+const NOTHING = forwardFailure({ address: 'mail:22', target: 'smtp:25', why: 'Connection refused' }, 2);
+const PROHIBITED = forwardFailure({ address: 'mail:22', target: 'smtp:25', why: 'open failed' }, 1);
 const LASTING = new Failure('no-identity', { user: 'pat', tried: 'none', alias: 'work' });
 
 describe('A connection to a forward that cannot be served', { concurrency: 4 }, () => {
   for (const [spec, failure, says] of [
     ['2025:mail:25', PASSING, /^421 pine-rsh: work: mail:22 refused the connection; .*\r\n$/],
     ['2025:mail:25', LASTING, /^554 pine-rsh: work: .*\r\n$/],
+    ['2025:mail:25', NOTHING, /^421 pine-rsh: work: .* \(Connection refused\); nothing listens there.*\r\n$/],
+    ['2025:mail:25', PROHIBITED, /^554 pine-rsh: work: .* \(open failed\); check AllowTcpForwarding .*\r\n$/],
+    ['2119:news:119', NOTHING, /^400 pine-rsh: work: .*\r\n$/],
+    ['2119:news:119', PROHIBITED, /^502 pine-rsh: work: .*\r\n$/],
     ['2119:news:119', PASSING, /^400 pine-rsh: work: .*\r\n$/],
     ['2119:news:119', LASTING, /^502 pine-rsh: work: .*\r\n$/],
     ['2465:mail:465', PASSING, /^$/],
