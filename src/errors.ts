@@ -103,6 +103,21 @@ function listReasons() {
       hint: 'run it by hand; pine-rshctl log shows what it said',
       sysexit: 75,
     },
+    'gateway-unknown': {
+      text: 'no address found for {host} ({why})',
+      hint: '{remedy}',
+      sysexit: 75,
+    },
+    'gateway-refused': {
+      text: '{address} refused the connection',
+      hint: 'check that sshd runs there and that the port is right ({keys})',
+      sysexit: 75,
+    },
+    'gateway-not-ssh': {
+      text: '{address} does not speak SSH ({why})',
+      hint: 'check host and port ({keys})',
+      sysexit: 78,
+    },
     'gateway-failed': { text: 'gateway {hop}: {why}', hint: '{remedy}', sysexit: 78 },
     'gateway-loop': {
       text: 'the way to {alias} leads in a circle: {route}',

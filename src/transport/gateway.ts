@@ -11,6 +11,7 @@ import type { Settings } from '../settings.ts';
 import { withAbort } from '../with-abort.ts';
 import { formatAddress } from './address.ts';
 import type { DialContext } from './dial.ts';
+import { explainGateway } from './gateway-failure.ts';
 import { JoinedStream, type Route } from './route.ts';
 import { fillFromSshConfig } from './ssh-config.ts';
 import type { Connection } from './transport.ts';
@@ -124,9 +125,11 @@ function checkPath(path: readonly Alias[], gateway: Alias): void {
   throw new Failure('gateway-loop', { alias: (path[0] as Alias).name, route });
 }
 
-/** Failures of keys and files do not say for which host. */
-function nameGateway(error: unknown, { name, hostname }: Alias): unknown {
-  if (!(error instanceof Failure) || error.message.includes(hostname)) return error;
+/** Failures of keys and files do not say for which host, those of the network not whose keys to check. */
+function nameGateway(error: unknown, gateway: Alias): unknown {
+  const { name, hostname } = gateway;
+  if (!(error instanceof Failure)) return error;
+  if (error.message.includes(hostname)) return explainGateway(error, gateway);
   return new Failure(
     'gateway-failed',
     { hop: name, why: error.message, remedy: error.hint },

@@ -11,6 +11,7 @@ import { LOG_SAMPLE_MAX, LOG_VALUE_MAX } from '../limits.ts';
 import { shellWord } from '../shell-word.ts';
 import { formatAddress } from './address.ts';
 import type { Stage } from './attempt.ts';
+import { explainGateway } from './gateway-failure.ts';
 import { noIdentity } from './no-identity.ts';
 import type { SshHost } from './openssh-options.ts';
 
@@ -98,7 +99,7 @@ export class SshReport {
     else if (line !== '' && !isDecoration(line)) {
       this.#lastWords = line.slice(0, LOG_SAMPLE_MAX);
       // The first reason is the cause of all that follow.
-      this.#failure ??= this.#explainLine(line);
+      this.#failure ??= this.#nameGateway(this.#explainLine(line));
     }
   }
 
@@ -148,12 +149,20 @@ export class SshReport {
     );
   }
 
+  #nameGateway(failure: Failure | undefined): Failure | undefined {
+    return failure && this.#isGateway() ? explainGateway(failure, this.#host()) : failure;
+  }
+
   #explainNetwork(line: string): Failure | undefined {
     const dns = /^ssh: Could not resolve hostname (.+?): (.*)$/.exec(line);
-    if (dns !== null) return new Failure('dns-failed', { host: dns[1] as string, why: dns[2] as string });
+    if (dns !== null) {
+      return new Failure('dns-failed', { host: this.#role() + dns[1], why: dns[2] as string });
+    }
     const tcp = /^ssh: connect to host (.+) port (\d+): (.*)$/.exec(line);
-    if (tcp !== null)
-      return this.#explainTcp(formatAddress(tcp[1] as string, Number(tcp[2])), tcp[3] as string);
+    if (tcp !== null) {
+      const place = formatAddress(tcp[1] as string, Number(tcp[2]));
+      return this.#explainTcp(this.#role() + place, tcp[3] as string);
+    }
     const address = this.#address();
     if (/^Connection timed out during banner exchange|^Connection to .* timed out$/.test(line)) {
       return this.#timeout(address);
@@ -271,7 +280,15 @@ export class SshReport {
 
   #address(): string {
     const { hostname, port } = this.#host();
-    return (this.#at === this.#route.length - 1 ? '' : 'gateway ') + formatAddress(hostname, port);
+    return this.#role() + formatAddress(hostname, port);
+  }
+
+  #isGateway(): boolean {
+    return this.#at < this.#route.length - 1;
+  }
+
+  #role(): string {
+    return this.#isGateway() ? 'gateway ' : '';
   }
 }
 

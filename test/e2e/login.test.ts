@@ -557,7 +557,14 @@ const GATEWAYS: readonly Case[] = [
     plan: async ({ keys }) => ({
       alias: { IDENTITY_FILE: keys.ed25519, PROXY_JUMP: `127.0.0.1:${await findFreePort()}` },
     }),
-    fails: /work: gateway 127\.0\.0\.1:\d+ refused the connection; check that sshd runs there/,
+    fails:
+      /work: gateway 127\.0\.0\.1:\d+ refused the connection; check that sshd runs there .* \(PROXY_JUMP\)/,
+  },
+  {
+    title: 'A gateway that is neither an alias nor a host is told as that',
+    plan: ({ keys }) => ({ alias: { IDENTITY_FILE: keys.ed25519, PROXY_JUMP: 'nosuch.invalid' } }),
+    fails:
+      /work: no address found for gateway nosuch\.invalid \(.*\); no alias is called nosuch\.invalid: check PROXY_JUMP/,
   },
   {
     title: 'A gateway that says nothing is named, after its own CONNECT_TIMEOUT',

@@ -130,7 +130,7 @@ test('what fails on the way names the gateway, unless it does so already', async
   const { resolve, context } = openHome(t, { work: { PROXY_JUMP: 'pat@gate.example.org' } });
   const way = await resolve();
   const openWith = (failure: Error) => openGateways(way, context, () => Promise.reject(failure));
-  const named = new Failure('tcp-refused', { address: 'gateway gate.example.org:22' });
+  const named = new Failure('connection-lost', { address: 'gateway gate.example.org:22', why: 'test' });
   await assert.rejects(openWith(named), named);
   const bug = new TypeError('x is not a function');
   await assert.rejects(openWith(bug), bug);
@@ -142,4 +142,40 @@ test('what fails on the way names the gateway, unless it does so already', async
     assert.equal(thrown.cause, unnamed);
     return true;
   });
+});
+
+test('a gateway that cannot be reached has the keys named that lead to it', async (t) => {
+  const { resolve, context } = openHome(t, {
+    work: { HOSTNAME: 'mail.example.org', PROXY_JUMP: 'gate,nosuch' },
+    gate: { HOSTNAME: 'gate.example.org' },
+  });
+  const [gate, nosuch] = await resolve();
+  const told = async (gateway: Alias | undefined, failure: Failure): Promise<string> => {
+    assert.ok(gateway !== undefined);
+    const thrown: unknown = await openGateways([gateway], context, () => Promise.reject(failure)).catch(
+      (error: unknown) => error,
+    );
+    assert.ok(thrown instanceof Failure);
+    assert.equal(thrown.sysexit, failure.sysexit);
+    return `${thrown.message}; ${thrown.hint}`;
+  };
+  const address = (host: string) => ({ address: `gateway ${host}:22` });
+  assert.match(
+    await told(nosuch, new Failure('dns-failed', { host: 'gateway nosuch', why: 'ENOTFOUND' })),
+    /^no address found for gateway nosuch \(ENOTFOUND\); no alias is called nosuch: check PROXY_JUMP/,
+  );
+  assert.match(
+    await told(gate, new Failure('dns-failed', { host: 'gateway gate.example.org', why: 'ENOTFOUND' })),
+    /check the name \(HOSTNAME of gate\)/,
+  );
+  assert.match(
+    await told(nosuch, new Failure('tcp-refused', address('nosuch'))),
+    /port is right \(PROXY_JUMP\)/,
+  );
+  assert.match(
+    await told(gate, new Failure('tcp-refused', address('gate.example.org'))),
+    /port is right \(PORT of gate\)/,
+  );
+  const talk = { ...address('gate.example.org'), why: 'it said 220' };
+  assert.match(await told(gate, new Failure('not-ssh', talk)), /\(HOSTNAME, PORT of gate\)/);
 });

@@ -286,6 +286,17 @@ test('a failure on the way is of the gateway until that one has let us in', () =
   assert.match(behind.explain(255).message, /(?<!gateway )mail\.example\.org:22/);
 });
 
+test('a gateway that cannot be reached is named, and where it is written', () => {
+  const lost = report('gate', 'work');
+  lost.push(Buffer.from('ssh: Could not resolve hostname gate.example.org: Name or service not known\n'));
+  const { message, hint } = lost.explain(255);
+  assert.match(message, /^no address found for gateway gate\.example\.org \(/);
+  assert.match(hint, /HOSTNAME of gate/);
+  const closed = report('gate', 'work');
+  closed.push(Buffer.from('ssh: connect to host gate.example.org port 22: Connection refused\n'));
+  assert.match(closed.explain(255).message, /^gateway gate\.example\.org:22 refused the connection/);
+});
+
 test('a key that wants to be touched is waited for', () => {
   const ssh = report('work');
   assert.equal(ssh.waitsForPerson, false);
