@@ -26,6 +26,8 @@ export interface TrustedFileOptions {
   /** Files may belong to this user or to root. */
   readonly uid: number;
   readonly maxBytes: number;
+  /** What may name the file: a key of an alias, an option. */
+  readonly namedBy?: string;
 }
 
 export interface PrivateFileOptions extends TrustedFileOptions {
@@ -57,7 +59,7 @@ export function findTrustedFile(path: string, options: TrustedFileOptions): Buff
 
 /** `readTrustedFile` for a file that nobody else can read either. */
 export function readPrivateFile(path: string, options: PrivateFileOptions): Buffer {
-  const file = readFile(path, options, distrustEntry) ?? throwMissing(path);
+  const file = readFile(path, { ...options, isPrivate: true }, distrustEntry) ?? throwMissing(path);
   if (options.isSecret?.(file.bytes) !== false) {
     throwIfAny(distrustPrivacy(file.real, file.stats, options.uid));
   }
@@ -104,9 +106,14 @@ interface OpenedFile {
   readonly bytes: Buffer;
 }
 
+interface ReadOptions extends TrustedFileOptions {
+  /** Nobody else is to be let in. */
+  readonly isPrivate?: boolean;
+}
+
 type Distrust = (file: string, stats: Stats, uid: number) => Failure | undefined;
 
-function readFile(path: string, options: TrustedFileOptions, distrust: Distrust): OpenedFile | undefined {
+function readFile(path: string, options: ReadOptions, distrust: Distrust): OpenedFile | undefined {
   const folder = findFolder(dirname(path), options.uid);
   if (folder === undefined) return undefined;
   throwIfAny(folder.distrust);
@@ -116,7 +123,7 @@ function readFile(path: string, options: TrustedFileOptions, distrust: Distrust)
 function openInFolder(
   folder: PathFolder,
   name: string,
-  options: TrustedFileOptions,
+  options: ReadOptions,
   distrust: Distrust,
 ): OpenedFile | undefined {
   const real = childPath(folder.real, name);
@@ -130,12 +137,12 @@ function openInFolder(
     if (code === 'ENOENT') return undefined;
     if (code !== undefined && LINK_ERRORS.includes(code)) return openLink(folder, real, options, distrust);
     // A socket, or a device without a driver (open(2)).
-    if (code === 'ENXIO' || code === 'ENODEV') throw notRegular(real);
-    throw explainOpenError(error, real, options.uid);
+    if (code === 'ENXIO' || code === 'ENODEV') throw notRegular(real, options);
+    throw explainOpenError(error, real, options);
   }
   try {
     const stats = fstatSync(fd);
-    if (!stats.isFile()) throw notRegular(real);
+    if (!stats.isFile()) throw notRegular(real, options);
     throwIfAny(distrust(real, stats, options.uid));
     return { real, stats, bytes: readAll(fd, real, stats.size, options.maxBytes) };
   } finally {
@@ -146,7 +153,7 @@ function openInFolder(
 function openLink(
   folder: PathFolder,
   link: string,
-  options: TrustedFileOptions,
+  options: ReadOptions,
   distrust: Distrust,
 ): OpenedFile | undefined {
   const stats = statLink(link);
@@ -175,14 +182,19 @@ function readAll(fd: number, file: string, size: number, maxBytes: number): Buff
   return bytes;
 }
 
-function explainOpenError(error: unknown, file: string, uid: number): Failure {
+function explainOpenError(error: unknown, file: string, { uid, isPrivate }: ReadOptions): Failure {
   // Throws its own failure when the folder, not the file, is what keeps us out.
   const stats = statLink(file);
-  return explainSystemError(error, file, stats?.uid === uid ? 'u+r' : 'a+r');
+  const failure = explainSystemError(error, file, 'u+r');
+  if (isPrivate !== true || stats === undefined || stats.uid === uid) return failure;
+  if (failure.code !== 'file-unreadable') return failure;
+  const remedy = 'choose a file of your own, with mode 600';
+  return new Failure('file-unusable', { file, why: 'permission denied', remedy }, { cause: error });
 }
 
-function notRegular(file: string): Failure {
-  return new Failure('file-unusable', { file, why: 'is not a regular file', remedy: 'move it away' });
+function notRegular(file: string, { namedBy }: ReadOptions): Failure {
+  const remedy = namedBy === undefined ? 'move it away' : `check ${namedBy}, or move it away`;
+  return new Failure('file-unusable', { file, why: 'is not a regular file', remedy });
 }
 
 function throwIfAny(failure: Failure | undefined): void {

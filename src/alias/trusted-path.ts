@@ -126,7 +126,12 @@ export function distrustPrivacy(file: string, stats: Stats, uid: number): Failur
   if (owner !== undefined) return owner;
   if ((stats.mode & OTHERS_ANY) === 0) return undefined;
   const why = (stats.mode & OTHERS_WRITE) !== 0 ? 'others can write to it' : 'others can read it';
-  const mode = stats.isDirectory() ? '700' : '600';
+  const [kind, mode] = stats.isDirectory() ? ['folder', '700'] : ['file', '600'];
+  // What everybody uses is not to be closed to the others, even by those who could.
+  if (stats.uid !== uid || (stats.mode & STICKY) !== 0) {
+    const remedy = `choose a ${kind} of your own, with mode ${mode}`;
+    return new Failure('file-unusable', { file, why, remedy });
+  }
   return new Failure('file-untrusted', { file, why, remedy: `chmod ${mode} ${shellWord(file)}` });
 }
 
@@ -156,14 +161,14 @@ export function statLink(path: string): Stats | undefined {
   }
 }
 
-/** Turns a system error about `file` into a failure; `mode` is what chmod would have to add. */
-export function explainSystemError(error: unknown, file: string, mode: 'u+r' | 'a+r' | 'u+rx'): Failure {
+/** Turns a system error about `file` into a failure; `mode` is what chmod would have to add for its owner. */
+export function explainSystemError(error: unknown, file: string, mode: 'u+r' | 'u+rx'): Failure {
   const code = errnoOf(error);
   const known = toFailure(error);
   if (code === undefined || known.code !== 'internal') return known;
   const denied = code === 'EACCES' || code === 'EPERM';
   if (denied) {
-    const remedy = `chmod ${mode} ${shellWord(file)}`;
+    const remedy = describeAccess(file, mode);
     return new Failure('file-unreadable', { file, why: 'permission denied', remedy }, { cause: error });
   }
   const facts =
@@ -171,4 +176,21 @@ export function explainSystemError(error: unknown, file: string, mode: 'u+r' | '
       ? { file, why: 'is a folder', remedy: 'a file belongs there' }
       : { file, why: `cannot be read (${code})`, remedy: 'check the disk or the network' };
   return new Failure('file-unusable', facts, { cause: error });
+}
+
+/** Only its owner can let us in, and then by letting everybody in. */
+function describeAccess(file: string, mode: string): string {
+  const owner = ownerOf(file);
+  const command = (who: string): string => `chmod ${who}${mode.slice(1)} ${shellWord(file)}`;
+  if (owner === undefined || owner === process.geteuid?.()) return command('u');
+  return `have ${owner === 0 ? 'root' : `uid ${owner}`} run: ${command('a')}`;
+}
+
+/** Undefined where not even that can be told. */
+function ownerOf(file: string): number | undefined {
+  try {
+    return lstatSync(file).uid;
+  } catch {
+    return undefined;
+  }
 }

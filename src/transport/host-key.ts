@@ -84,7 +84,11 @@ export function readKnownHosts(
 ): KnownHostsFile[] {
   return policy.knownHosts.flatMap((file) => {
     if (file === NO_FILE) return [];
-    const content = findTrustedFile(file, { uid: settings.uid, maxBytes: KNOWN_HOSTS_FILE_MAX });
+    const content = findTrustedFile(file, {
+      uid: settings.uid,
+      maxBytes: KNOWN_HOSTS_FILE_MAX,
+      namedBy: 'KNOWN_HOSTS',
+    });
     return content === undefined ? [] : [parseKnownHosts(content, file)];
   });
 }

@@ -41,6 +41,7 @@ export function readKeyFile(file: string, uid: number): KeyFile {
     bytes = readPrivateFile(file, {
       uid,
       maxBytes: IDENTITY_FILE_MAX,
+      namedBy: 'IDENTITY_FILE',
       isSecret: (content) => content.includes('PRIVATE KEY') || content.includes('PuTTY-User-Key'),
     });
   } catch (error) {

@@ -84,6 +84,7 @@ function checkFiles(alias: Alias, { settings }: DialContext): void {
       readPrivateFile(file, {
         uid: settings.uid,
         maxBytes: IDENTITY_FILE_MAX,
+        namedBy: 'IDENTITY_FILE',
         isSecret: (bytes) => bytes.includes('PRIVATE KEY'),
       });
     } catch (error) {

@@ -222,7 +222,12 @@ describe('a trusted file', () => {
 
   it('is never a folder', (t) => {
     const folder = dirname(makeFile(t));
-    expectFailure(() => read(folder), { code: 'file-unusable', message: `${folder}: is not a regular file` });
+    const expected = { code: 'file-unusable', message: `${folder}: is not a regular file` };
+    expectFailure(() => read(folder), { ...expected, hint: 'move it away' });
+    expectFailure(() => readTrustedFile(folder, { ...OPTIONS, namedBy: 'KNOWN_HOSTS' }), {
+      ...expected,
+      hint: 'check KNOWN_HOSTS, or move it away',
+    });
   });
 
   it('is never a FIFO, and nobody waits for its writer', { skip: requirePrograms('mkfifo') }, (t) => {
@@ -264,10 +269,17 @@ describe('a trusted file', () => {
       });
     };
     chmodSync(file, 0o000);
-    expectDenied(file, /^make it readable: chmod [ua]\+r \//);
+    const isOurs = UID !== 0;
+    expectDenied(
+      file,
+      isOurs ? /^make it readable: chmod u\+r \// : /^make it readable: have root run: chmod a\+r \//,
+    );
     chmodSync(file, 0o644);
     chmodSync(dirname(file), 0o600);
-    expectDenied(dirname(file), /^make it readable: chmod u\+rx \//);
+    expectDenied(
+      dirname(file),
+      isOurs ? /^make it readable: chmod u\+rx \// : /^make it readable: have root run: chmod a\+rx \//,
+    );
     chmodSync(dirname(file), 0o700);
   });
 
@@ -316,10 +328,26 @@ describe('a private file', () => {
   });
 });
 
+describe('a private file of root', { skip: needsRoot }, () => {
+  for (const mode of [0o600, 0o644]) {
+    it(`is not to be opened for everybody: mode ${mode.toString(8)}`, (t) => {
+      const file = makeFile(t, 'key', mode);
+      chmodSync(dirname(file), 0o755);
+      chmodSync(dirname(dirname(file)), 0o755);
+      asOrdinaryUser((uid) => {
+        expectFailure(() => readPrivateFile(file, { ...OPTIONS, uid }), {
+          code: 'file-unusable',
+          hint: 'choose a file of your own, with mode 600',
+        });
+      });
+    });
+  }
+});
+
 describe('a folder', () => {
   it('is private with mode 700 only', (t) => {
     const folder = dirname(makeFile(t));
-    for (const mode of [0o755, 0o710, 0o1777]) {
+    for (const mode of [0o755, 0o710, 0o777]) {
       chmodSync(folder, mode);
       expectFailure(() => checkPrivate(folder, UID), {
         code: 'file-untrusted',
@@ -328,6 +356,14 @@ describe('a folder', () => {
     }
     chmodSync(folder, 0o700);
     assert.equal(checkPrivate(folder, UID), folder);
+  });
+
+  it('that everybody uses is never to be closed', () => {
+    const hint = 'choose a folder of your own, with mode 700';
+    expectFailure(() => checkPrivate('/tmp', UID), { code: 'file-unusable', message: /others can/, hint });
+    asOrdinaryUser((uid) => {
+      expectFailure(() => checkPrivate('/usr', uid), { code: 'file-unusable', message: /others can/, hint });
+    });
   });
 
   it('of another user is not private for us', { skip: needsRoot }, (t) => {
@@ -386,7 +422,7 @@ describe('what the system says about a file', () => {
     chmodSync(dir, 0o755);
     expectFailure(() => asOrdinaryUser(() => statLink(join(closed, 'below'))), {
       code: 'file-unreadable',
-      hint: /chmod u\+rx .*closed$/,
+      hint: /chmod [ua]\+rx .*closed$/,
     });
   });
 });

@@ -27,7 +27,12 @@ export function rememberAnswers(prompt: Prompt): Prompt {
 export function answerFromFile(file: string, settings: Settings): Prompt {
   let bytes: Buffer;
   try {
-    bytes = readPrivateFile(file, { uid: settings.uid, maxBytes: PROGRAM_LINE_MAX, isSecret: () => true });
+    bytes = readPrivateFile(file, {
+      uid: settings.uid,
+      maxBytes: PROGRAM_LINE_MAX,
+      namedBy: '--password-file',
+      isSecret: () => true,
+    });
   } catch (thrown) {
     if (errnoOf(thrown) !== 'ENOENT') throw thrown;
     throw new Failure('file-unusable', { file, why: 'does not exist', remedy: 'check --password-file' });
