@@ -1,6 +1,6 @@
 /**
  * `pine-rshctl doctor`: opens the mailbox of an alias step by step, as a mail client would, and says where it stops
- * and what to do. Status 0 only if mail would open.
+ * and what to do. Status 0 only if mail would open, after the next login too.
  */
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -14,6 +14,7 @@ import { escapeForTerminal } from '../terminal-text.ts';
 import { formatAddress } from '../transport/address.ts';
 import { declareCommand, JSON_OPTION } from './command.ts';
 import { type Finding, failed, passed } from './doctor/finding.ts';
+import { explainHeld } from './doctor/held.ts';
 import { examineImapd } from './doctor/imapd.ts';
 import { examineLogin, type LoginContext } from './doctor/login.ts';
 import { examineName } from './doctor/name.ts';
@@ -57,12 +58,12 @@ export interface DoctorOptions {
 
 interface Report {
   readonly alias: string;
-  /** Mail would open. */
+  /** Mail would open now. */
   readonly opens: boolean;
   readonly findings: readonly Finding[];
 }
 
-/** Returns 0 if mail would open on all that were examined, else 1. @throws {Failure} `alias-missing`: there is none */
+/** Returns 0 if mail would open on all that were examined, now and later, else 1. @throws {Failure} `alias-missing`: there is none */
 export async function runDoctor(settings: Settings, options: DoctorOptions, output: Output): Promise<number> {
   const words = options.words.length > 0 ? options.words : listNames(settings);
   const reports: Report[] = [];
@@ -74,12 +75,14 @@ export async function runDoctor(settings: Settings, options: DoctorOptions, outp
         findings.push(finding);
         if (!options.json) printLines(output, formatFinding(finding, output));
       };
-      await examine(word, { settings, options, signal, report });
+      const held = await examine(word, { settings, options, signal, report });
       if (signal.aborted) return exitStatus(signal);
-      reports.push({ alias: word, opens: findings.every(({ mark }) => mark !== 'failed'), findings });
+      const opens = findings.every((finding) => finding.mark !== 'failed' || finding === held);
+      reports.push({ alias: word, opens, findings });
     }
     if (options.json) printJson(output, { aliases: reports });
-    return reports.every(({ opens }) => opens) ? 0 : 1;
+    const marks = reports.flatMap(({ findings }) => findings.map(({ mark }) => mark));
+    return marks.includes('failed') ? 1 : 0;
   });
 }
 
@@ -99,7 +102,11 @@ interface Examination {
   readonly report: (finding: Finding) => void;
 }
 
-async function examine(word: string, { settings, options, signal, report }: Examination): Promise<void> {
+/** The failure, if there is one, that mail opens in spite of. */
+async function examine(
+  word: string,
+  { settings, options, signal, report }: Examination,
+): Promise<Finding | undefined> {
   const { programPath } = options;
   let host: string;
   let alias: Alias;
@@ -107,7 +114,7 @@ async function examine(word: string, { settings, options, signal, report }: Exam
     ({ host, alias } = findAlias(settings, word));
   } catch (thrown) {
     report(failed('alias', thrown));
-    return;
+    return undefined;
   }
   report(passed('alias', alias.files.join(', ')));
   const named = await examineName(settings, host, alias.name);
@@ -119,16 +126,19 @@ async function examine(word: string, { settings, options, signal, report }: Exam
   const log = new Log(settings.stateDir, 0);
   const context = { settings, log, signal: deadline.signal, report };
   const failure = await examineSteps(alias, sends, context).finally(() => deadline.end());
-  if (signal.aborted) return;
+  if (signal.aborted) return undefined;
   // A connection that somebody has made by hand (`connect`) serves mail although a login of our own would fail.
   const tries =
     named.finding.mark !== 'failed' && (failure === undefined || (await hasBroker(settings, alias)));
   const openings = tries ? await open() : [];
   const opened = openings[0]?.mark === 'ok';
-  if (failure !== undefined) report(opened ? { ...failure, mark: 'warning' } : failure);
+  const held = failure !== undefined && opened ? explainHeld(failure, alias) : undefined;
+  if (failure !== undefined) report(held === undefined ? failure : held[0]);
   if (failure === undefined || opened) for (const finding of openings) report(finding);
+  if (held !== undefined) report(held[1]);
   for (const finding of examineQueue(alias, settings)) report(finding);
   for (const finding of examinePinerc(host, alias, { settings, programPath, file })) report(finding);
+  return held?.[0];
 }
 
 /** What has failed on the way to a greeting, not reported yet. */

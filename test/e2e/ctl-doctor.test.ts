@@ -3,7 +3,7 @@
  * its cause and its cure. Every verdict is held against pine-rsh itself, started as Pine starts it.
  */
 import assert from 'node:assert/strict';
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
@@ -568,21 +568,70 @@ for (const build of BUILDS) {
       assert.equal(code, 1);
     });
 
-    test('A connection that was made by hand serves mail: a login that would fail is a warning', async (t) => {
+    test('A connection that is there serves mail: that the next login would fail is a problem', async (t) => {
       const place = await openPlace(t, build);
       const { home, host } = place;
       // The broker holds the line when the key is taken away.
       assert.equal(await opensInPine(place, 'work'), true);
       writeFileSync(host.authorizedKeysFile, '');
-      const { findings, opens, code } = await examine(place, 'work');
-      const login = findings.find(({ check }) => check === 'login');
-      assert.equal(login?.mark, 'warning', JSON.stringify(findings));
-      assert.deepEqual([opens, code], [true, 0]);
+      await assertHeld(place, /accepted no key/, {
+        mark: 'failed',
+        code: 1,
+        hint: /^pine-rshctl stop work ends it$/,
+      });
       const stopped = await runProgram(build.ctlPath, ['stop', 'work'], home);
       assert.equal(stopped.code, 0);
       assert.equal((await examine(place, 'work')).opens, false);
     });
+
+    for (const what of ['changed', 'revoked'] as const) {
+      test(`A host key that is ${what} is a problem though a connection is there`, async (t) => {
+        const place = await openPlace(t, build);
+        const { home, host } = place;
+        assert.equal(await opensInPine(place, 'work'), true);
+        if (what === 'revoked') {
+          const known = readFileSync(host.knownHostsFile, 'utf8');
+          writeFileSync(host.knownHostsFile, known.replaceAll(/^/gm, '@revoked ').replace(/@revoked $/, ''));
+        } else {
+          makeKey('ed25519', join(home.dir, 'other'));
+          const [type = '', base64 = ''] = readFileSync(join(home.dir, 'other.pub'), 'utf8').split(' ');
+          writeFileSync(host.knownHostsFile, `[127.0.0.1]:${host.port} ${type} ${base64}\n`);
+        }
+        await assertHeld(place, new RegExp(`host key of .* ${what}`), {
+          mark: 'failed',
+          code: 1,
+          hint: /stop work/,
+        });
+      });
+    }
+
+    test('A login that needs a person is no problem where a connection was made by hand', async (t) => {
+      const place = await openPlace(t, build);
+      const { home, host } = place;
+      const locked = makeKeyFile(home.dir, 'locked', { type: 'ed25519', passphrase: 'secret' });
+      const file = home.writeFile('key', readFileSync(host.identityFile, 'utf8'));
+      home.writeAlias('work', { ...host.aliasKeys, IMAPD: host.rimapd, IDENTITY_FILE: file });
+      assert.equal(await opensInPine(place, 'work'), true);
+      copyFileSync(locked, file);
+      const hint = /^pine-rshctl stop work ends it, pine-rshctl connect work makes another$/;
+      await assertHeld(place, /needs a passphrase/, { mark: 'warning', code: 0, hint });
+    });
   });
+}
+
+/** Mail opens over a connection that is there; a login fails for `why`. */
+async function assertHeld(
+  place: Place,
+  why: RegExp,
+  { mark, code, hint }: Pick<Finding, 'mark'> & { readonly code: number; readonly hint: RegExp },
+): Promise<void> {
+  const examined = await examine(place, 'work');
+  const shown = JSON.stringify(examined.findings, undefined, 1);
+  assert.equal(examined.findings.find(({ text }) => why.test(text))?.mark, mark, shown);
+  assert.equal(examined.findings.find(({ check }) => check === 'open')?.mark, 'ok', shown);
+  const told = examined.findings.find(({ text }) => text.startsWith('mail goes over the connection'));
+  assert.match(told?.hint ?? '', hint);
+  assert.deepEqual([examined.opens, examined.code], [true, code]);
 }
 
 async function openPlace(t: TestContext, build: Build, server?: SshdOptions): Promise<Place> {

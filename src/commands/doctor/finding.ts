@@ -1,5 +1,5 @@
 /** What `doctor` says about one step of opening mail. */
-import { toFailure } from '../../errors.ts';
+import { type FailureCode, toFailure } from '../../errors.ts';
 
 /** The steps, in the order of a report. */
 export type Check =
@@ -29,6 +29,8 @@ export interface Finding {
   /** May quote strangers: whoever shows it escapes it. */
   readonly text: string;
   readonly hint: string | undefined;
+  /** What has failed. */
+  readonly code?: FailureCode;
 }
 
 export function passed(check: Check, text: string, ms?: number): Finding {
@@ -41,8 +43,8 @@ export function warned(check: Check, text: string, hint: string | undefined, ms?
 
 /** @param thrown whatever was caught */
 export function failed(check: Check, thrown: unknown, ms?: number): Finding {
-  const { message, hint } = toFailure(thrown);
-  return { mark: 'failed', check, ms, text: message, hint };
+  const { message, hint, code } = toFailure(thrown);
+  return { mark: 'failed', check, ms, text: message, hint, code };
 }
 
 /** Milliseconds since `since`, of `performance.now()`. */
