@@ -150,7 +150,9 @@ function parseArguments(argv: readonly string[], version: string, output: Output
 
 /** Ours: in the columns of yargs words break on a narrow terminal, and an example is not one line. */
 function formatHelp(argv: readonly string[], { columns }: Output): string {
-  const command = COMMANDS.find(({ name }) => argv.includes(name));
+  // Operands may be called like a command: `queue list`.
+  const word = argv.find((each) => !each.startsWith('-'));
+  const command = COMMANDS.find(({ name }) => name === word);
   return command === undefined ? formatOverview(COMMANDS, columns) : formatCommandHelp(command, columns);
 }
 

@@ -59,6 +59,16 @@ for (const words of [
   }
 }
 
+test('an operand that is called like a command asks for no other help', async (t) => {
+  const { output } = await runWords(t, ['queue', '--help']);
+  for (const words of [
+    ['queue', 'list', '--help'],
+    ['queue', 'show', '-h'],
+    ['--help', 'queue', 'list'],
+  ])
+    assert.equal((await runWords(t, words)).output.text(), output.text(), words.join(' '));
+});
+
 test('the help lists every command', async (t) => {
   const { output } = await runWords(t, ['--help']);
   for (const name of [
