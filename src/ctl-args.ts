@@ -23,7 +23,8 @@ import { showCommand } from './commands/show.ts';
 import { statusCommand } from './commands/status.ts';
 import { stopCommand } from './commands/stop.ts';
 import { trustCommand } from './commands/trust.ts';
-import { Failure } from './errors.ts';
+import { Failure, toError, toFailure } from './errors.ts';
+import { Log } from './log.ts';
 import { nearestName } from './nearest-name.ts';
 import type { Settings } from './settings.ts';
 
@@ -48,6 +49,8 @@ export const COMMANDS: readonly CtlCommand[] = [
 const NAME = 'pine-rshctl';
 /** EX_USAGE of sysexits.h. */
 const EXIT_USAGE = 64;
+/** EX_SOFTWARE. */
+const EXIT_INTERNAL = 70;
 const EXIT_PROBLEM = 1;
 
 /** What only `main` knows. */
@@ -75,11 +78,15 @@ export async function runProgram(
     settings = readSettings();
   } catch (thrown) {
     const terminal = openProcessOutput(PLAIN);
-    const status = tellFailure(thrown, argv, terminal);
+    const status = tellFailure(thrown, argv, terminal, undefined);
     await terminal.flush();
     return status;
   }
   const terminal = openProcessOutput(settings);
+  // What nobody waits for.
+  for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
+    process.on(event, (thrown) => process.exit(tellFailure(thrown, argv, terminal, settings)));
+  }
   const status = await runCtl(argv, settings, program, terminal);
   // Half an output must not look like a whole one.
   return (await terminal.flush()) ? status : status || EXIT_PROBLEM;
@@ -101,17 +108,32 @@ export async function runCtl(
     }
     return await parsed.command.run(context, parsed.args);
   } catch (thrown) {
-    return tellFailure(thrown, argv, output);
+    return tellFailure(thrown, argv, output, settings);
   }
 }
 
-/** Returns the exit status. @throws what is a bug */
-function tellFailure(thrown: unknown, argv: readonly string[], output: Output): number {
-  if (!(thrown instanceof Failure)) throw thrown;
-  const isUsage = thrown.code === 'usage';
+/** Returns the exit status. A bug's stack goes to the log, where it is known where that is. */
+function tellFailure(
+  thrown: unknown,
+  argv: readonly string[],
+  output: Output,
+  settings: Settings | undefined,
+): number {
+  const failure = toFailure(thrown);
+  const isUsage = failure.code === 'usage';
   const topic = COMMANDS.some(({ name }) => name === argv[0]) ? `${argv[0]} ` : '';
-  printProblem(output, thrown.message, isUsage ? `see ${NAME} ${topic}--help` : thrown.hint);
-  return isUsage ? EXIT_USAGE : EXIT_PROBLEM;
+  printProblem(output, failure.message, isUsage ? `see ${NAME} ${topic}--help` : failure.hint);
+  if (isUsage) return EXIT_USAGE;
+  if (failure.code !== 'internal') return EXIT_PROBLEM;
+  if (settings !== undefined) {
+    new Log(settings.stateDir, 0).record('failure', {
+      command: argv[0],
+      code: failure.code,
+      text: failure.message,
+      stack: toError(thrown).stack,
+    });
+  }
+  return EXIT_INTERNAL;
 }
 
 interface Parsed {

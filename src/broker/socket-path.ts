@@ -1,10 +1,10 @@
 /** Where brokers' sockets are, and how one is spoken to. Light: the way to a warm session leads through here. */
-import { lstatSync, readdirSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { join } from 'node:path';
 import { utf8Bytes } from '../bytes.ts';
 import { errnoOf, Failure } from '../errors.ts';
 import { SOCKET_PATH_MAX } from '../limits.ts';
-import { openRuntimeDir } from '../runtime-dir.ts';
+import { listRuntimeDir, openRuntimeDir } from '../runtime-dir.ts';
 import type { Settings } from '../settings.ts';
 import { type FrameHandler, FrameSocket } from './frame-socket.ts';
 import { callerOf } from './spec.ts';
@@ -20,13 +20,9 @@ export function brokerSocketPath(fileName: string, settings: Settings): string |
   return utf8Bytes(path).length + TEMP_SUFFIX_LENGTH <= SOCKET_PATH_MAX ? path : undefined;
 }
 
-/** All sockets of brokers in the runtime folder. */
+/** All sockets of brokers in the runtime folder. @throws {Failure} `file-unusable` */
 export function listBrokerSockets(settings: Settings): string[] {
-  const dir = openRuntimeDir(settings);
-  if (dir === undefined) return [];
-  return readdirSync(dir)
-    .filter((name) => callerOf(name) !== undefined)
-    .map((name) => join(dir, name));
+  return listRuntimeDir(settings, (name) => callerOf(name) !== undefined);
 }
 
 /**

@@ -2,9 +2,12 @@
  * `pine-rshctl log`: the last lines of pine-rsh's log, and with `-f` those that follow. Remote hosts have their words
  * in it, so nothing of it reaches the terminal unescaped.
  */
+import { accessSync, constants } from 'node:fs';
 import { type FileHandle, open, readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { errnoOf } from '../errors.ts';
+import { explainSystemError } from '../alias/trusted-path.ts';
+import { errnoOf, Failure } from '../errors.ts';
 import { logPath } from '../log.ts';
 import type { Settings } from '../settings.ts';
 import { wrapText } from '../terminal-columns.ts';
@@ -31,7 +34,11 @@ export interface LogOptions {
   readonly lines: number;
 }
 
-/** Returns 0 at the end of the log; with `follow` never before it is interrupted. */
+/**
+ * Returns 0 at the end of the log; with `follow` never before it is interrupted.
+ *
+ * @throws {Failure} `file-unreadable`, `file-unusable`
+ */
 export async function runLog(settings: Settings, options: LogOptions, output: Output): Promise<number> {
   const path = logPath(settings.stateDir);
   if (!options.follow) {
@@ -76,7 +83,29 @@ async function readOrEmpty(path: string): Promise<Buffer> {
     return await readFile(path);
   } catch (thrown) {
     if (errnoOf(thrown) === 'ENOENT') return Buffer.alloc(0);
-    throw thrown;
+    throw explainLogError(thrown, path);
+  }
+}
+
+/** It may be the folder, not the file, that keeps us out. */
+function explainLogError(error: unknown, path: string): Failure {
+  const file = dirname(path);
+  const code = errnoOf(error);
+  if (code === 'ENOTDIR')
+    return new Failure('file-unusable', { file, why: 'is not a folder', remedy: 'move it away' });
+  if (code === 'EACCES' && !canEnter(file)) {
+    const why = 'permission denied';
+    return new Failure('file-unreadable', { file, why, remedy: `chmod u+rwx ${file}` }, { cause: error });
+  }
+  return explainSystemError(error, path, 'u+r');
+}
+
+function canEnter(folder: string): boolean {
+  try {
+    accessSync(folder, constants.X_OK);
+    return true;
+  } catch {
+    return false;
   }
 }
 
@@ -132,7 +161,9 @@ class LogFollower {
     // Somebody emptied it.
     if (size < this.#offset) this.#offset = 0;
     const bytes = Buffer.alloc(size - this.#offset);
-    const { bytesRead } = await file.read(bytes, 0, bytes.length, this.#offset);
+    const { bytesRead } = await file.read(bytes, 0, bytes.length, this.#offset).catch((thrown) => {
+      throw explainLogError(thrown, this.#path);
+    });
     this.#offset += bytesRead;
     return bytes.subarray(0, bytesRead);
   }
@@ -147,7 +178,7 @@ async function openOrNothing(path: string): Promise<FileHandle | undefined> {
     return await open(path, 'r');
   } catch (thrown) {
     if (errnoOf(thrown) === 'ENOENT') return undefined;
-    throw thrown;
+    throw explainLogError(thrown, path);
   }
 }
 

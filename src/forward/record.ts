@@ -2,13 +2,13 @@
  * What a running forward tells about itself, for `pine-rshctl status`: a socket in the runtime folder that answers
  * every connection with one JSON object. A socket and not a file, because one whose process has gone answers nobody.
  */
-import { readdirSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { listenSocket, ownsSocket } from '../broker/socket.ts';
 import { errnoOf } from '../errors.ts';
 import { BROKER_HELLO_MS, FORWARD_RECORD_MAX } from '../limits.ts';
-import { openRuntimeDir } from '../runtime-dir.ts';
+import { listRuntimeDir, openRuntimeDir } from '../runtime-dir.ts';
 import type { Settings } from '../settings.ts';
 import type { Dialogue } from './forward-spec.ts';
 
@@ -56,13 +56,13 @@ export async function openRecord(
   };
 }
 
-/** All forwards that run, the oldest first; what dead ones left behind is removed. */
+/**
+ * All forwards that run, the oldest first; what dead ones left behind is removed.
+ *
+ * @throws {Failure} `file-unusable`
+ */
 export async function listForwards(settings: Settings): Promise<ForwardRecord[]> {
-  const dir = openRuntimeDir(settings);
-  if (dir === undefined) return [];
-  const paths = readdirSync(dir)
-    .filter((name) => NAME.test(name))
-    .map((name) => join(dir, name));
+  const paths = listRuntimeDir(settings, (name) => NAME.test(name));
   const found = await Promise.all(paths.map(readRecord));
   return found.flatMap((record) => record ?? []).toSorted((a, b) => b.age_s - a.age_s);
 }

@@ -69,6 +69,28 @@ test('an operand that is called like a command asks for no other help', async (t
     assert.equal((await runWords(t, words)).output.text(), output.text(), words.join(' '));
 });
 
+test('a bug is told in one line, with status 70, and its stack is in the log', async (t) => {
+  const home = openTempHome(t);
+  const output = captureOutput();
+  const broken = {
+    ...output,
+    stdout: {
+      write: (): never => {
+        throw new TypeError('boom');
+      },
+    },
+  };
+  assert.equal(await runCtl(['status'], readSettings(home.env), PROGRAM, broken), 70);
+  assert.equal(
+    output.errors(),
+    'pine-rshctl: internal error: boom\n  hint: pine-rshctl log has the details\n',
+  );
+  assert.match(
+    home.log(),
+    /^\S+ \d+ failure command=status code=internal text=.*boom.* stack=".*TypeError.* at /,
+  );
+});
+
 test('the help lists every command', async (t) => {
   const { output } = await runWords(t, ['--help']);
   for (const name of [
