@@ -354,7 +354,7 @@ function listReasons() {
     },
     'broker-unusable': {
       text: 'no broker can hold the connection ({why})',
-      hint: 'pine-rshctl log may show more; a broker that hangs ends with kill -9 of its process, pine-rsh --broker ALIAS',
+      hint: 'pine-rshctl log may show more; pine-rshctl stop --all ends what hangs',
       sysexit: 75,
     },
     'connect-not-shared': {

@@ -27,10 +27,6 @@ describe('the table of failures', () => {
     });
   }
 
-  it('does not send to stop for a broker that hangs, which stop cannot end', () => {
-    assert.doesNotMatch(REASONS['broker-unusable'].hint, /stop/);
-  });
-
   it('is what docs/failures.md shows', () => {
     const rows = readFileSync(new URL('../docs/failures.md', import.meta.url), 'utf8')
       .split('\n')

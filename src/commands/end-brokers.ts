@@ -1,10 +1,11 @@
 /**
- * Ending brokers for good: told to, waited for, and killed if they do not listen.
+ * Ending brokers for good: told to, waited for, and killed if they do not listen. One that does not answer is killed.
  */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { stopBroker } from '../broker/status.ts';
 import type { Settings } from '../settings.ts';
+import { type BrokerProcess, findBrokerProcess } from './broker-process.ts';
 import type { RunningBroker } from './find-brokers.ts';
 import { BROKER_END_MS, BROKER_POLL_MS } from './limits.ts';
 
@@ -18,6 +19,21 @@ export async function endBrokers(brokers: readonly RunningBroker[], settings: Se
       await sleep(BROKER_POLL_MS);
     }
   }
+}
+
+/** Kills a broker that does not answer, and waits until its process is gone. False if it stays. */
+export async function killBroker(
+  { pid, socket }: BrokerProcess & { readonly socket: string },
+  uid: number,
+): Promise<boolean> {
+  // By now the number may be another's.
+  if (findBrokerProcess(socket, uid)?.pid === pid) sendSignal(pid, 'SIGKILL');
+  const deadline = performance.now() + BROKER_END_MS;
+  while (isRunning(pid)) {
+    if (performance.now() >= deadline) return false;
+    await sleep(BROKER_POLL_MS);
+  }
+  return true;
 }
 
 /** A zombie has ended: only init did not ask yet, and in a container it may take its time (proc_pid_stat(5)). */

@@ -6,7 +6,7 @@ import type { Settings } from '../settings.ts';
 import { clipText, displayWidth, padText, wrapText } from '../terminal-columns.ts';
 import { escapeForTerminal } from '../terminal-text.ts';
 import { declareCommand, JSON_OPTION } from './command.ts';
-import { findBrokers, printSilent, type RunningBroker } from './find-brokers.ts';
+import { findBrokers, printSilent, type RunningBroker, type SilentBroker } from './find-brokers.ts';
 import { indent, type Output, paint, printJson, printLines } from './output.ts';
 import { formatAge, formatBytes, formatCount } from './quantity.ts';
 import { countMail, describeMail } from './waiting-mail.ts';
@@ -29,8 +29,9 @@ export async function runStatus(
   const { brokers, silent } = await findBrokers(settings);
   const forwards = await listForwards(settings);
   const mail = countMail(settings);
-  if (options.json) printJson(output, { brokers: brokers.map(toJson), silent, forwards, mail });
-  else {
+  if (options.json) {
+    printJson(output, { brokers: brokers.map(toJson), silent: silent.map(silentToJson), forwards, mail });
+  } else {
     if (brokers.length > 0) printLines(output, formatBrokers(brokers, output));
     else if (silent.length === 0) printLines(output, ['no broker runs']);
     printLines(output, formatForwards(forwards, output));
@@ -45,6 +46,10 @@ export async function runStatus(
 
 function toJson({ alias, pid, version, sessions, warm, age_s, bytes }: RunningBroker): object {
   return { alias, pid, version, sessions, warm, age_s, bytes };
+}
+
+function silentToJson({ alias, pid, socket }: SilentBroker): object {
+  return { alias: alias ?? null, pid: pid ?? null, socket };
 }
 
 /** Between two columns. */

@@ -6,9 +6,9 @@ import type { Settings } from '../settings.ts';
 import { wrapText } from '../terminal-columns.ts';
 import { escapeForTerminal } from '../terminal-text.ts';
 import { declareCommand } from './command.ts';
-import { endBrokers } from './end-brokers.ts';
+import { endBrokers, killBroker } from './end-brokers.ts';
 import { findAlias } from './find-alias.ts';
-import { findBrokers, printSilent, type RunningBroker } from './find-brokers.ts';
+import { findBrokers, printSilent, type SilentBroker } from './find-brokers.ts';
 import { type Output, printLines } from './output.ts';
 import { formatCount } from './quantity.ts';
 
@@ -30,7 +30,7 @@ export interface StopOptions {
 }
 
 /**
- * Returns 0 when none of them runs any more, also if none did; 1 if a broker does not answer.
+ * Returns 0 when none of them runs any more, also if none did; 1 if one does not answer and cannot be killed.
  *
  * @throws {Failure} `usage`; `alias-missing` and what is wrong with the alias's files, if no broker runs for it
  */
@@ -38,30 +38,56 @@ export async function runStop(settings: Settings, options: StopOptions, output: 
   const { alias, all } = options;
   if (alias === undefined && !all) throw new Failure('usage', { problem: 'stop needs <alias> or --all' });
   if (alias !== undefined && all) throw new Failure('usage', { problem: 'stop takes <alias> or --all' });
-  const { brokers, silent } = await findBrokers(settings);
-  const chosen = alias === undefined ? brokers : chooseBrokers(settings, brokers, alias);
-  await endBrokers(chosen, settings);
-  for (const broker of chosen) {
+  const found = await findBrokers(settings);
+  const isMeant = chooseBrokers(settings, [...found.brokers, ...found.silent], alias);
+  const brokers = found.brokers.filter(isMeant);
+  // One that nobody knows may be meant.
+  const silent = found.silent.filter((broker) => broker.alias === undefined || isMeant(broker));
+  await endBrokers(brokers, settings);
+  for (const broker of brokers) {
     const sessions = broker.sessions === 0 ? '' : ` with ${formatCount(broker.sessions, 'session')}`;
     print(output, `stopped the broker of ${broker.alias} (pid ${broker.pid})${sessions}`);
   }
-  if (chosen.length === 0 && silent.length === 0) {
+  if (brokers.length === 0 && silent.length === 0) {
     print(output, alias === undefined ? 'no broker runs' : `no broker runs for ${alias}`);
   }
-  printSilent(output, silent);
-  return silent.length > 0 ? 1 : 0;
+  const left = await killSilent(silent, settings, output);
+  printSilent(output, left);
+  return left.length > 0 ? 1 : 0;
+}
+
+/** Gives those that are still there. */
+async function killSilent(
+  silent: readonly SilentBroker[],
+  { uid }: Settings,
+  output: Output,
+): Promise<SilentBroker[]> {
+  const left: SilentBroker[] = [];
+  for (const broker of silent) {
+    const { socket, alias, pid } = broker;
+    if (alias !== undefined && pid !== undefined && (await killBroker({ socket, alias, pid }, uid)))
+      print(output, `killed the broker of ${alias} (pid ${pid}), which did not answer`);
+    else left.push(broker);
+  }
+  return left;
+}
+
+interface NamedBroker {
+  readonly alias?: string;
 }
 
 /** A broker outlives the file of its alias, so the name it was started with counts first. */
 function chooseBrokers(
   settings: Settings,
-  brokers: readonly RunningBroker[],
-  word: string,
-): readonly RunningBroker[] {
-  const named = (name: string): readonly RunningBroker[] =>
-    brokers.filter(({ alias }) => alias.toLowerCase() === name.toLowerCase());
-  const chosen = named(word);
-  return chosen.length > 0 ? chosen : named(findAlias(settings, word).alias.name);
+  brokers: readonly NamedBroker[],
+  word: string | undefined,
+): (broker: NamedBroker) => boolean {
+  if (word === undefined) return () => true;
+  const isNamed =
+    (name: string) =>
+    ({ alias }: NamedBroker): boolean =>
+      alias?.toLowerCase() === name.toLowerCase();
+  return isNamed(brokers.some(isNamed(word)) ? word : findAlias(settings, word).alias.name);
 }
 
 function print(output: Output, text: string): void {

@@ -1,8 +1,9 @@
 /** `pine-rshctl status` and `stop` against brokers that real sessions have started. */
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { BUILDS, type Build } from '../helpers/builds.ts';
-import { isRunning, waitForNoProcess } from '../helpers/processes.ts';
+import { isRunning, signalProcess, waitForNoProcess } from '../helpers/processes.ts';
 import { openRealSshd } from '../helpers/real-sshd.ts';
 import { requirePrograms } from '../helpers/requirements.ts';
 import { runAsPine } from '../helpers/run-as-pine.ts';
@@ -90,5 +91,44 @@ for (const build of BUILDS) {
     assert.match(stopped.stdout.toString(), /^stopped the broker of work \(pid \d+\) with 1 session\n$/);
     assert.equal((await session.waitForExit()).code, 255);
     await waitForNoProcess(home.dir);
+  });
+
+  test(`${build.name}: a broker that hangs is named, and stop ends it`, {
+    skip: skip || (existsSync('/proc/net/unix') ? false : 'this machine does not tell who holds a socket'),
+  }, async (t) => {
+    const home = await openWork(t);
+    for (const name of ['work', 'other'])
+      await runProgram(build.rshPath, [name, 'echo', 'hello'], { env: home.env });
+    const pids = new Map((await listBrokers(build, home)).map(({ alias, pid }) => [alias, pid]));
+    for (const pid of pids.values()) signalProcess(pid, 'SIGSTOP');
+    const [work, other] = [pids.get('work'), pids.get('other')];
+
+    const status = await ctl(build, home, 'status');
+    const said = (name: string, pid = 0): string =>
+      `pine-rshctl: the broker of ${name} (pid ${pid}) does not answer\n  hint: run: pine-rshctl stop ${name}\n`;
+    assert.equal(status.code, 1);
+    assert.equal(status.stdout.toString(), '');
+    const problems = status.stderr.toString();
+    for (const [name, pid] of pids) assert.ok(problems.includes(said(name, pid)), problems);
+    const json = JSON.parse((await ctl(build, home, 'status', '--json')).stdout.toString());
+    assert.deepEqual(json.brokers, []);
+    assert.deepEqual(json.silent.map(({ alias, pid }: Broker) => `${alias} ${pid}`).toSorted(), [
+      `other ${other}`,
+      `work ${work}`,
+    ]);
+
+    const stopped = await ctl(build, home, 'stop', 'Work');
+    assert.equal(
+      stopped.stdout.toString(),
+      `killed the broker of work (pid ${work}), which did not answer\n`,
+      stopped.stderr.toString(),
+    );
+    assert.equal(stopped.code, 0);
+    assert.deepEqual([isRunning(work ?? 0), isRunning(other ?? 0)], [false, true]);
+    const all = await ctl(build, home, 'stop', '--all');
+    assert.equal(all.stdout.toString(), `killed the broker of other (pid ${other}), which did not answer\n`);
+    assert.equal(all.code, 0);
+    await waitForNoProcess(home.dir);
+    assert.equal((await ctl(build, home, 'status')).stdout.toString(), 'no broker runs\n');
   });
 }
