@@ -320,6 +320,11 @@ function listReasons() {
       hint: 'find out before you send it again',
       sysexit: 69,
     },
+    'mail-unreadable': {
+      text: 'message {id} cannot be read ({why})',
+      hint: 'it is in {file}',
+      sysexit: 75,
+    },
     'mail-unread': {
       text: 'the message could not be read from standard input ({why})',
       hint: 'nothing was sent',
@@ -328,6 +333,11 @@ function listReasons() {
     'mail-unsent': {
       text: 'the message did not get through to {host} ({why})',
       hint: 'nothing was delivered; send it again',
+      sysexit: 75,
+    },
+    'queue-unusable': {
+      text: 'cannot {what} the queue in {dir} ({why})',
+      hint: 'mail may wait there unsent; {remedy}',
       sysexit: 75,
     },
     'sendmail-missing': {

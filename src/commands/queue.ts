@@ -62,7 +62,10 @@ const ACTIONS: Readonly<Record<string, (request: Request) => number | Promise<nu
   remove: runRemove,
 };
 
-/** @throws {Failure} `usage`, `mail-missing`, `mail-damaged`, `mail-not-kept`, and those of an alias's files */
+/**
+ * @throws {Failure} `usage`, `mail-missing`, `mail-damaged`, `mail-unreadable`, `queue-unusable`, and those of an alias's
+ * files
+ */
 export async function runQueue(settings: Settings, options: QueueOptions, output: Output): Promise<number> {
   const run = Object.hasOwn(ACTIONS, options.action) ? ACTIONS[options.action] : undefined;
   if (run === undefined) {

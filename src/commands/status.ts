@@ -1,13 +1,14 @@
 /**
  * `pine-rshctl status`: the brokers that run, and what each of them holds; the forwards that run, and where they lead.
  */
+import { Failure } from '../errors.ts';
 import { type ForwardRecord, formatForward, listForwards } from '../forward/record.ts';
 import type { Settings } from '../settings.ts';
 import { clipText, displayWidth, padText, wrapText } from '../terminal-columns.ts';
 import { escapeForTerminal } from '../terminal-text.ts';
 import { declareCommand, JSON_OPTION } from './command.ts';
 import { findBrokers, printSilent, type RunningBroker, type SilentBroker } from './find-brokers.ts';
-import { indent, type Output, paint, printJson, printLines } from './output.ts';
+import { indent, type Output, paint, printJson, printLines, printProblem } from './output.ts';
 import { formatAge, formatBytes, formatCount } from './quantity.ts';
 import { countMail, describeMail } from './waiting-mail.ts';
 
@@ -20,7 +21,11 @@ export const statusCommand = declareCommand({
   run: async ({ settings, output }, args) => await runStatus(settings, args, output),
 });
 
-/** Returns 0, or 1 if a broker does not answer. */
+/**
+ * Returns 0, or 1 if a broker does not answer or the queue cannot be read.
+ *
+ * @throws {Failure} `file-unusable`
+ */
 export async function runStatus(
   settings: Settings,
   options: { readonly json: boolean },
@@ -28,20 +33,23 @@ export async function runStatus(
 ): Promise<number> {
   const { brokers, silent } = await findBrokers(settings);
   const forwards = await listForwards(settings);
-  const mail = countMail(settings);
+  const counted = countMail(settings);
+  const unread = counted instanceof Failure;
   if (options.json) {
+    const mail = unread ? { problem: counted.message } : counted;
     printJson(output, { brokers: brokers.map(toJson), silent: silent.map(silentToJson), forwards, mail });
   } else {
     if (brokers.length > 0) printLines(output, formatBrokers(brokers, output));
     else if (silent.length === 0) printLines(output, ['no broker runs']);
     printLines(output, formatForwards(forwards, output));
-    const unsent = describeMail(mail);
+    const unsent = unread ? undefined : describeMail(counted);
     if (unsent !== undefined) {
       printLines(output, wrapText(`${unsent}; see pine-rshctl queue list`, output.columns));
     }
   }
   printSilent(output, silent);
-  return silent.length > 0 ? 1 : 0;
+  if (unread) printProblem(output, counted.message, counted.hint);
+  return silent.length > 0 || unread ? 1 : 0;
 }
 
 function toJson({ alias, pid, version, sessions, warm, age_s, bytes }: RunningBroker): object {

@@ -1,4 +1,5 @@
 /** One line about mail that has not been sent, for commands about other things. */
+import { type Failure, toFailure } from '../errors.ts';
 import { type MailEntry, QueueFolder } from '../mail/queue-folder.ts';
 import type { Settings } from '../settings.ts';
 import { formatCount } from './quantity.ts';
@@ -9,13 +10,13 @@ export interface WaitingMail {
   readonly held: number;
 }
 
-/** Counts the messages of one alias, or of all. */
-export function countMail(settings: Settings, alias?: string): WaitingMail {
-  let entries: MailEntry[] = [];
+/** Counts the messages of one alias, or of all; a failure where nobody knows whether some wait. */
+export function countMail(settings: Settings, alias?: string): WaitingMail | Failure {
+  let entries: MailEntry[];
   try {
     entries = new QueueFolder(settings).list(alias);
-  } catch {
-    // `queue list` says what is wrong with the folder.
+  } catch (thrown) {
+    return toFailure(thrown);
   }
   const count = (held: boolean): number =>
     entries.filter(({ state }) => state !== 'new' && (state === 'unknown' || state === 'refused') === held)

@@ -49,7 +49,7 @@ export interface FlushOptions {
  * Sends the waiting mail of one alias until all is sent or the host cannot be reached. False if another process is at
  * it.
  *
- * @throws {Failure} `mail-not-kept`
+ * @throws {Failure} `queue-unusable`
  */
 export async function flushQueue(alias: string, options: FlushOptions): Promise<boolean> {
   const folder = new QueueFolder(options.settings);
@@ -116,10 +116,12 @@ async function sendNext(
   try {
     mail = openMail(folder, waiting);
   } catch (error) {
-    const note = toFailure(error).message;
-    hold(folder, waiting, 'refused', note);
-    options.onMail({ id: waiting.id, alias: waiting.alias, outcome: 'refused', note });
-    return undefined;
+    const { code, message: note } = toFailure(error);
+    const damaged = code === 'mail-damaged';
+    const outcome = damaged ? 'refused' : 'put-off';
+    if (damaged) hold(folder, waiting, 'refused', note);
+    options.onMail({ id: waiting.id, alias: waiting.alias, outcome, note });
+    return damaged ? undefined : outcome;
   }
   if (mail === undefined) return undefined;
   try {

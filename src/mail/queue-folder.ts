@@ -25,7 +25,7 @@ import {
   rmSync,
 } from 'node:fs';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { errnoOf, Failure } from '../errors.ts';
 import { shortHash } from '../hash.ts';
 import type { Settings } from '../settings.ts';
@@ -71,24 +71,47 @@ export class QueueFolder {
     }
   }
 
-  /** What a system error here means to whoever wants a message kept. */
+  /** What an error here means to whoever wants a message kept. */
   explain(error: unknown): Failure {
-    if (error instanceof Failure) return error;
+    const known = error instanceof Failure ? error : this.explainUse('change', error);
+    if (known.code !== 'queue-unusable') return known;
+    const why = known.facts['why'] ?? '';
+    return new Failure('mail-not-kept', { dir: this.path, why }, { cause: error });
+  }
+
+  /** What a system error here means to whoever is about the messages that are there. */
+  explainUse(what: 'read' | 'change', error: unknown): Failure {
+    const why = errnoOf(error) ?? 'unknown';
     return new Failure(
-      'mail-not-kept',
-      { dir: this.path, why: errnoOf(error) ?? 'unknown' },
+      'queue-unusable',
+      { what, dir: this.path, why, remedy: this.#remedyFor(why) },
       { cause: error },
     );
   }
 
-  /** All messages in the order of sending; those of one alias if `alias` is given. */
+  #remedyFor(why: string): string {
+    if (why === 'ENOTDIR') return 'move away what is in the place of a folder';
+    if (why !== 'EACCES' && why !== 'EPERM') return 'check the disk';
+    try {
+      lstatSync(this.path);
+      return `run: chmod 700 ${this.path}`;
+    } catch {
+      return `run: chmod 700 ${dirname(this.path)}`;
+    }
+  }
+
+  /**
+   * All messages in the order of sending; those of one alias if `alias` is given.
+   *
+   * @throws {Failure} `queue-unusable`
+   */
   list(alias?: string): MailEntry[] {
     let names: string[];
     try {
       names = readdirSync(this.path);
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return [];
-      throw this.explain(error);
+      throw this.explainUse('read', error);
     }
     return names
       .flatMap((name) => parseName(name) ?? [])
@@ -108,7 +131,7 @@ export class QueueFolder {
   /**
    * Gives a message another state, for good. Undefined if somebody else did before.
    *
-   * @throws {Failure} `mail-not-kept`
+   * @throws {Failure} `queue-unusable`
    */
   move(entry: MailEntry, state: MailState): MailEntry | undefined {
     const machine = state === 'send' || state === 'last' ? MACHINE : undefined;
@@ -119,11 +142,11 @@ export class QueueFolder {
       return moved;
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return undefined;
-      throw this.explain(error);
+      throw this.explainUse('change', error);
     }
   }
 
-  /** False if it was not there. */
+  /** False if it was not there. @throws {Failure} `queue-unusable` */
   remove(entry: MailEntry): boolean {
     try {
       rmSync(this.file(entry));
@@ -131,7 +154,7 @@ export class QueueFolder {
       return true;
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return false;
-      throw this.explain(error);
+      throw this.explainUse('change', error);
     }
   }
 

@@ -12,7 +12,11 @@ import { shortHash } from '../hash.ts';
 import { QUEUE_LOCK_POLL_MS } from '../limits.ts';
 import { MACHINE, type QueueFolder } from './queue-folder.ts';
 
-/** Takes the lock; gives what releases it, or undefined if another process has it for longer than `waitMs`. */
+/**
+ * Takes the lock; gives what releases it, or undefined if another process has it for longer than `waitMs`.
+ *
+ * @throws {Failure} `queue-unusable`
+ */
 export async function lockQueue(
   folder: QueueFolder,
   alias: string,
@@ -28,8 +32,8 @@ export async function lockQueue(
 async function tryLock(folder: QueueFolder, alias: string, uid: number): Promise<(() => void) | undefined> {
   // A socket's path must be short, and a home's may be long: so the name is a relative one.
   const before = cwd();
-  chdir(folder.path);
   try {
+    chdir(folder.path);
     const name = `lock.${MACHINE}.${shortHash(alias, 8)}`;
     const listener = await listenSocket(name, uid, (socket) => {
       socket.on('error', () => {});
@@ -47,7 +51,7 @@ async function tryLock(folder: QueueFolder, alias: string, uid: number): Promise
   } catch (error) {
     // Its holder left while we asked whether he lives.
     if (errnoOf(error) === 'ECONNRESET') return undefined;
-    throw folder.explain(error);
+    throw folder.explainUse('change', error);
   } finally {
     chdir(before);
   }

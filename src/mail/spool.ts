@@ -103,20 +103,24 @@ function readAll(
   });
 }
 
-/** Opens a waiting message; undefined if it is gone. @throws {Failure} `mail-damaged` */
+/** Opens a waiting message; undefined if it is gone. @throws {Failure} `mail-damaged`, `mail-unreadable` */
 export function openMail(folder: QueueFolder, entry: MailEntry): StoredMail | undefined {
+  const { id } = entry;
+  const file = folder.file(entry);
   let fd: number;
   try {
-    fd = openSync(folder.file(entry), constants.O_RDWR | constants.O_NOFOLLOW);
-  } catch {
-    return undefined;
+    fd = openSync(file, constants.O_RDWR | constants.O_NOFOLLOW);
+  } catch (error) {
+    const why = errnoOf(error) ?? 'unknown';
+    if (why === 'ENOENT') return undefined;
+    throw new Failure('mail-unreadable', { id, why, file }, { cause: error });
   }
   try {
     const start = Buffer.alloc(MAIL_HEAD_MAX);
     const head = parseHead(start.subarray(0, readSync(fd, start, 0, start.length, 0)));
     const stat = fstatSync(fd);
     if (head === undefined || stat.uid !== process.getuid?.() || stat.size !== head.offset + head.size) {
-      throw new Failure('mail-damaged', { id: entry.id, file: folder.file(entry) });
+      throw new Failure('mail-damaged', { id, file });
     }
     return storedMail(fd, head);
   } catch (error) {

@@ -1,7 +1,9 @@
 /** `queue` without a host: what it shows, what it refuses, and what it leaves alone. */
 import assert from 'node:assert/strict';
-import { truncateSync } from 'node:fs';
+import { renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
+import { examineQueue } from '../../src/commands/doctor/queue.ts';
+import { findAlias } from '../../src/commands/find-alias.ts';
 import { runQueue } from '../../src/commands/queue.ts';
 import { describeMail } from '../../src/commands/waiting-mail.ts';
 import { flushQueue } from '../../src/mail/flush.ts';
@@ -167,4 +169,29 @@ test('mail that waits is counted in words', () => {
     [0, 2, '2 messages are held'],
   ] as const)
     assert.equal(describeMail({ waiting, held }), words);
+});
+
+test('what keeps a queue or a message from being read is told, and no other mail waits for it', async (t) => {
+  const { folder, queue, home, settings } = openQueue(t);
+  const linked = await keepMail(folder, 'x');
+  const file = folder.file(linked);
+  renameSync(file, `${home.dir}/x`);
+  // What nobody of ours has put there is not followed.
+  symlinkSync(`${home.dir}/x`, file);
+  const next = await keepMail(folder, 'x');
+  const { status, text } = await queue('flush');
+  assert.equal(status, 1);
+  assert.match(
+    text,
+    new RegExp(`^${linked.id} work: still waits \\(message .* cannot be read \\(ELOOP\\)\\)\n${next.id} `),
+  );
+  assert.ok((await queue('list')).text.includes(`message ${linked.id} cannot be read (ELOOP)`));
+  await assert.rejects(queue('show', linked.id), { code: 'mail-unreadable' });
+  rmSync(folder.path, { recursive: true });
+  writeFileSync(folder.path, '');
+  const code = 'queue-unusable';
+  for (const action of ['list', 'flush']) await assert.rejects(queue(action), { code, message: /ENOTDIR/ });
+  home.writeAlias('work', { USER: 'pat' });
+  const found = findAlias(settings, 'work');
+  assert.match(examineQueue(found.alias, settings)[0]?.text ?? '', /cannot read the queue/);
 });

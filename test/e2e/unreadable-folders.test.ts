@@ -4,7 +4,10 @@
  */
 import assert from 'node:assert/strict';
 import { chmodSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { QueueFolder } from '../../src/mail/queue-folder.ts';
+import { readSettings } from '../../src/settings.ts';
 import { asUser } from '../helpers/as-user.ts';
 import { BUILDS, type Build } from '../helpers/builds.ts';
 import { findLoginUser, giveTo } from '../helpers/login-user.ts';
@@ -12,6 +15,7 @@ import { requirePrograms } from '../helpers/requirements.ts';
 import { runProgram } from '../helpers/run-program.ts';
 import { defer, type Scope } from '../helpers/scope.ts';
 import { openTempHome, type TempHome } from '../helpers/temp-home.ts';
+import { keepMail } from '../mail/stored-mail.ts';
 
 const NEEDS = process.getuid?.() === 0 ? requirePrograms('setpriv') : false;
 
@@ -19,7 +23,8 @@ async function openWorld(scope: Scope, build: Build) {
   const user = await findLoginUser();
   const home = openTempHome(scope);
   home.writeAlias('work', { USER: 'pat' });
-  mkdirSync(home.stateDir, { recursive: true });
+  mkdirSync(join(home.stateDir, 'queue'), { recursive: true, mode: 0o700 });
+  await keepMail(new QueueFolder(readSettings(home.env)), 'Hello.');
   giveTo(user, home.dir);
   const run = async (words: readonly string[]): Promise<{ code: number | null; errors: string }> => {
     const [command, ...rest] = asUser(user, [build.ctlPath, ...words]);
@@ -29,8 +34,8 @@ async function openWorld(scope: Scope, build: Build) {
   return { home, run };
 }
 
-function shut(scope: Scope, folder: string): void {
-  chmodSync(folder, 0o000);
+function shut(scope: Scope, folder: string, mode = 0o000): void {
+  chmodSync(folder, mode);
   defer(scope, () => chmodSync(folder, 0o700));
 }
 
@@ -52,6 +57,24 @@ const CASES: readonly {
     words,
     said: 'pine-rshctl: ~/run: cannot be read (EACCES) hint: run: chmod 700 ~/run',
   })),
+  ...[['queue', 'list'], ['queue', 'flush'], ['queue', 'flush', 'work'], ['status']].map((words) => ({
+    what: 'a queue that nobody may enter',
+    plant: (scope: Scope, { stateDir }: TempHome) => shut(scope, join(stateDir, 'queue')),
+    words,
+    said: 'pine-rshctl: cannot read the queue in ~/.local/state/pine-rsh/queue (EACCES) hint: mail may wait there unsent; run: chmod 700 ~/.local/state/pine-rsh/queue',
+  })),
+  {
+    what: 'a state folder that nobody may enter',
+    plant: (scope, { stateDir }) => shut(scope, stateDir),
+    words: ['queue', 'list'],
+    said: 'pine-rshctl: cannot read the queue in ~/.local/state/pine-rsh/queue (EACCES) hint: mail may wait there unsent; run: chmod 700 ~/.local/state/pine-rsh',
+  },
+  {
+    what: 'a queue in which nothing may be changed',
+    plant: (scope, { stateDir }) => shut(scope, join(stateDir, 'queue'), 0o500),
+    words: ['queue', 'flush'],
+    said: 'pine-rshctl: cannot change the queue in ~/.local/state/pine-rsh/queue (EACCES) hint: mail may wait there unsent; run: chmod 700 ~/.local/state/pine-rsh/queue',
+  },
 ];
 
 for (const build of BUILDS) {

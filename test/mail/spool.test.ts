@@ -88,9 +88,9 @@ test('A folder that others can enter, or that is none, keeps no mail', async (t)
     code: 'mail-not-kept',
     message: /EEXIST/,
   });
-  assert.throws(() => folder.list(), { code: 'mail-not-kept', message: /ENOTDIR/ });
+  assert.throws(() => folder.list(), { code: 'queue-unusable', message: /ENOTDIR/ });
   const entry: MailEntry = { state: 'wait', machine: undefined, time: 1, id: '000001', alias: 'work' };
-  assert.throws(() => folder.remove(entry), { code: 'mail-not-kept' });
+  assert.throws(() => folder.remove(entry), { code: 'queue-unusable' });
   assert.match(folder.explain(new Error('x')).message, /unknown/);
 });
 
@@ -104,7 +104,7 @@ test('Messages of one time are in an order that stays', (t) => {
   );
 });
 
-test('A message that was cut, or is a link, is damaged or none', async (t) => {
+test('A message that was cut is damaged, and a link is not followed', async (t) => {
   const folder = openFolder(t);
   const entry = await keepMail(folder, 'Subject: whole\n\nwhole\n');
   truncateSync(folder.file(entry), 300_000);
@@ -114,6 +114,9 @@ test('A message that was cut, or is a link, is damaged or none', async (t) => {
   assert.match(summary?.note ?? '', /damaged/);
   rmSync(folder.file(entry));
   symlinkSync('/etc/passwd', folder.file(entry));
+  assert.throws(() => openMail(folder, entry), { code: 'mail-unreadable' });
+  assert.match(summarizeMail(folder, entry)?.note ?? '', /cannot be read \(ELOOP\)/);
+  rmSync(folder.file(entry));
   assert.equal(summarizeMail(folder, entry), undefined);
 });
 
