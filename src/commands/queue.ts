@@ -4,6 +4,7 @@
 import { Failure } from '../errors.ts';
 import { type FlushedMail, flushQueue } from '../mail/flush.ts';
 import { type MailSummary, summarizeMail } from '../mail/message-summary.ts';
+import { settleOrphans } from '../mail/orphans.ts';
 import { type MailEntry, QueueFolder } from '../mail/queue-folder.ts';
 import { openMail, type StoredMail } from '../mail/spool.ts';
 import { nearestName } from '../nearest-name.ts';
@@ -53,6 +54,8 @@ interface Request extends QueueOptions {
   readonly settings: Settings;
   readonly folder: QueueFolder;
   readonly output: Output;
+  /** What nobody has been told yet to be held. */
+  readonly orphans: readonly string[];
 }
 
 const ACTIONS: Readonly<Record<string, (request: Request) => number | Promise<number>>> = {
@@ -75,7 +78,9 @@ export async function runQueue(settings: Settings, options: QueueOptions, output
       problem: near === undefined ? problem : `${problem}; did you mean ${near}?`,
     });
   }
-  return await run({ ...options, settings, output, folder: new QueueFolder(settings) });
+  const folder = new QueueFolder(settings);
+  const orphans = settleOrphans(folder);
+  return await run({ ...options, settings, output, folder, orphans });
 }
 
 /** 0, also if there is none. */
@@ -137,8 +142,13 @@ function escapeLine(line: string): string {
 }
 
 /** 0 if nothing is left that was to be sent. */
-async function runFlush({ settings, folder, what, json, output }: Request): Promise<number> {
+async function runFlush(request: Request): Promise<number> {
+  const { settings, folder, what, json, output, orphans } = request;
   const again = folder.list().find(({ id }) => id === what?.toLowerCase());
+  // Whoever names it must know what it is.
+  if (again !== undefined && (again.state === 'new' || orphans.includes(again.id))) {
+    return tellUnsent(again, request);
+  }
   if (again !== undefined && isHeld(again)) folder.move(again, 'wait');
   const aliases =
     what === undefined
@@ -169,6 +179,20 @@ async function runFlush({ settings, folder, what, json, output }: Request): Prom
     if (done.length === 0 && busy.length === 0) print(output, 'no mail waits');
   }
   return status;
+}
+
+/** Of a message that is not sent although it was named. */
+function tellUnsent(entry: MailEntry, { folder, json, output }: Request): number {
+  const { id, alias, state } = entry;
+  if (state === 'new') {
+    if (json) printJson(output, { messages: [], busy: [alias] });
+    else print(output, `${id} ${alias}: is being sent already`);
+    return 1;
+  }
+  const mail: FlushedMail = { id, alias, outcome: 'unknown', note: summarize(folder, entry).note };
+  if (json) printJson(output, { messages: [mail], busy: [] });
+  else print(output, `${describeFlushed(mail)}; flush it once more to send it again`);
+  return 1;
 }
 
 /** The reason becomes part of a sentence. */

@@ -1,5 +1,6 @@
 /** One line about mail that has not been sent, for commands about other things. */
 import { type Failure, toFailure } from '../errors.ts';
+import { settleOrphans } from '../mail/orphans.ts';
 import { type MailEntry, QueueFolder } from '../mail/queue-folder.ts';
 import type { Settings } from '../settings.ts';
 import { formatCount } from './quantity.ts';
@@ -14,7 +15,9 @@ export interface WaitingMail {
 export function countMail(settings: Settings, alias?: string): WaitingMail | Failure {
   let entries: MailEntry[];
   try {
-    entries = new QueueFolder(settings).list(alias);
+    const folder = new QueueFolder(settings);
+    settleOrphans(folder);
+    entries = folder.list(alias);
   } catch (thrown) {
     return toFailure(thrown);
   }

@@ -15,7 +15,7 @@ import type { Settings } from '../settings.ts';
 import type { Envelope } from './envelope.ts';
 import { MACHINE, type MailEntry, QueueFolder } from './queue-folder.ts';
 import { lockQueue } from './queue-lock.ts';
-import { openMail, type StoredMail } from './spool.ts';
+import { holdMail, openMail, type StoredMail } from './spool.ts';
 import { type Outcome, transmit } from './transmit.ts';
 
 /** What happens to a message in the queue; `docs/sending-mail.md` says so too. */
@@ -77,19 +77,7 @@ function recover(folder: QueueFolder, alias: string): void {
     if (entry.machine !== MACHINE) continue;
     if (entry.state === 'send') folder.move(entry, 'wait');
     if (entry.state === 'last')
-      hold(folder, entry, 'unknown', 'pine-rsh was ended while it sent the last bytes');
-  }
-}
-
-function hold(folder: QueueFolder, entry: MailEntry, state: 'unknown' | 'refused', note: string): void {
-  const held = folder.move(entry, state);
-  if (held === undefined) return;
-  try {
-    const mail = openMail(folder, held);
-    mail?.setNote(note);
-    mail?.close();
-  } catch {
-    // A damaged one: the list says so.
+      holdMail(folder, entry, 'unknown', 'pine-rsh was ended while it sent the last bytes');
   }
 }
 
@@ -119,7 +107,7 @@ async function sendNext(
     const { code, message: note } = toFailure(error);
     const damaged = code === 'mail-damaged';
     const outcome = damaged ? 'refused' : 'put-off';
-    if (damaged) hold(folder, waiting, 'refused', note);
+    if (damaged) holdMail(folder, waiting, 'refused', note);
     options.onMail({ id: waiting.id, alias: waiting.alias, outcome, note });
     return damaged ? undefined : outcome;
   }

@@ -27,7 +27,7 @@ export function summarizeMail(folder: QueueFolder, entry: MailEntry): MailSummar
   try {
     mail = openMail(folder, entry);
   } catch (error) {
-    const note = toError(error).message;
+    const note = state === 'new' ? 'not read to its end; none of it was sent' : toError(error).message;
     return { ...known, note, size: undefined, args: [], to: '', subject: '' };
   }
   if (mail === undefined) return undefined;

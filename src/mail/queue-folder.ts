@@ -4,14 +4,14 @@
  *
  *     STATE-TIME-ID-ALIAS      TIME: milliseconds, the order of sending; ID: what people call the message
  *
- *     new       is being written, or is on its way for the first time; its caller waits
+ *     new       is being written, or is on its way for the first time; its caller waits, unless they were killed
  *     wait      to be sent
  *     send      is being sent, but not all of it: certainly not delivered
  *     last      the last bytes are being sent: may have been delivered
  *     unknown   held: may have been delivered
  *     refused   held: the host did not take it
  *
- * `send` and `last` carry the machine that sends, because a home may be shared by several.
+ * `new`, `send` and `last` carry the machine that sends, because a home may be shared by several; `new` the process, too.
  */
 import {
   closeSync,
@@ -35,15 +35,18 @@ export type MailState = 'new' | 'wait' | 'send' | 'last' | 'unknown' | 'refused'
 /** A message in the folder, as its name tells. */
 export interface MailEntry {
   readonly state: MailState;
-  /** Of `send` and `last`: the machine. */
+  /** Of `new`, `send` and `last`: the machine. */
   readonly machine: string | undefined;
+  /** Of `new`: the process there. */
+  readonly pid?: number | undefined;
   readonly time: number;
   readonly id: string;
   /** The name of the alias. */
   readonly alias: string;
 }
 
-const NAME = /^(new|wait|send|last|unknown|refused)(?:\.([0-9a-f]{8}))?-(\d{14})-([0-9a-f]{6})-(.+)$/s;
+const NAME =
+  /^(new|wait|send|last|unknown|refused)(?:\.([0-9a-f]{8})(?:\.([1-9]\d{0,9}))?)?-(\d{14})-([0-9a-f]{6})-(.+)$/s;
 const TIME_DIGITS = 14;
 
 /** This machine, in names. */
@@ -134,8 +137,7 @@ export class QueueFolder {
    * @throws {Failure} `queue-unusable`
    */
   move(entry: MailEntry, state: MailState): MailEntry | undefined {
-    const machine = state === 'send' || state === 'last' ? MACHINE : undefined;
-    const moved = { ...entry, state, machine };
+    const moved = inState(entry, state);
     try {
       renameSync(this.file(entry), this.file(moved));
       this.sync();
@@ -169,13 +171,26 @@ export class QueueFolder {
   }
 }
 
-export function formatName({ state, machine, time, id, alias }: MailEntry): string {
-  const who = machine === undefined ? state : `${state}.${machine}`;
+/** The message once this machine has given it another state than `new`. */
+export function inState(entry: MailEntry, state: MailState): MailEntry {
+  const machine = state === 'send' || state === 'last' ? MACHINE : undefined;
+  return { ...entry, state, machine, pid: undefined };
+}
+
+export function formatName({ state, machine, pid, time, id, alias }: MailEntry): string {
+  const who = [state, machine, pid].filter((part) => part !== undefined).join('.');
   return `${who}-${String(time).padStart(TIME_DIGITS, '0')}-${id}-${alias}`;
 }
 
 export function parseName(name: string): MailEntry | undefined {
-  const [, state, machine, time, id, alias] = NAME.exec(name) ?? [];
+  const [, state, machine, pid, time, id, alias] = NAME.exec(name) ?? [];
   if (state === undefined || id === undefined || alias === undefined) return undefined;
-  return { state: state as MailState, machine, time: Number(time), id, alias };
+  return {
+    state: state as MailState,
+    machine,
+    pid: pid === undefined ? undefined : Number(pid),
+    time: Number(time),
+    id,
+    alias,
+  };
 }

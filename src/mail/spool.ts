@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { closeSync, constants, fstatSync, fsyncSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { errnoOf, Failure } from '../errors.ts';
-import { MAIL_HEAD_MAX, MAIL_STALE_MS } from '../limits.ts';
+import { MAIL_HEAD_MAX } from '../limits.ts';
 import {
   type Envelope,
   formatFirstLine,
@@ -17,7 +17,7 @@ import {
   NOTE_OFFSET,
   parseHead,
 } from './envelope.ts';
-import type { MailEntry, QueueFolder } from './queue-folder.ts';
+import { inState, MACHINE, type MailEntry, type QueueFolder } from './queue-folder.ts';
 
 /** A whole message in an open file. */
 export interface StoredMail {
@@ -64,7 +64,6 @@ export async function spoolMail(
   let trouble: unknown;
   try {
     folder.make();
-    if (keepFor !== undefined) removeStale(folder);
     file = openSpool(folder, envelope, keepFor);
   } catch (error) {
     trouble = error;
@@ -129,6 +128,24 @@ export function openMail(folder: QueueFolder, entry: MailEntry): StoredMail | un
   }
 }
 
+/** Puts a message aside for a person, and notes why. @throws {Failure} `queue-unusable` */
+export function holdMail(
+  folder: QueueFolder,
+  entry: MailEntry,
+  state: 'unknown' | 'refused',
+  note: string,
+): void {
+  const held = folder.move(entry, state);
+  if (held === undefined) return;
+  try {
+    const mail = openMail(folder, held);
+    mail?.setNote(note);
+    mail?.close();
+  } catch {
+    // A damaged one: the list says so.
+  }
+}
+
 interface OpenSpool {
   append(chunk: Buffer): void;
   finish(): SpooledMail;
@@ -139,7 +156,8 @@ function openSpool(folder: QueueFolder, envelope: Envelope, keepFor: string | un
   const id = randomBytes(3).toString('hex');
   const entry: MailEntry = {
     state: 'new',
-    machine: undefined,
+    machine: MACHINE,
+    pid: process.pid,
     time: nextTime(folder),
     id,
     alias: keepFor ?? 'x',
@@ -184,7 +202,7 @@ function openSpool(folder: QueueFolder, envelope: Envelope, keepFor: string | un
             kept = folder.move(entry, 'wait') !== undefined;
           } catch (error) {
             // Whoever is told that it was not kept sends it again.
-            rmSync(folder.file({ ...entry, state: 'wait' }), { force: true });
+            rmSync(folder.file(inState(entry, 'wait')), { force: true });
             throw folder.explain(error);
           }
           if (!kept)
@@ -220,11 +238,4 @@ function storedMail(fd: number, { envelope, note, size, offset }: Head): StoredM
 function nextTime(folder: QueueFolder): number {
   const last = folder.list().at(-1)?.time ?? 0;
   return Math.max(Date.now(), last + 1);
-}
-
-/** What a killed process left; its caller was never told that the message is kept. */
-function removeStale(folder: QueueFolder): void {
-  for (const entry of folder.list()) {
-    if (entry.state === 'new' && Date.now() - entry.time > MAIL_STALE_MS) folder.remove(entry);
-  }
 }

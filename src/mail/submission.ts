@@ -11,6 +11,7 @@ import type { Settings } from '../settings.ts';
 import { writeAll } from '../write-all.ts';
 import type { Envelope } from './envelope.ts';
 import { startFlusher } from './flusher-process.ts';
+import { settleOrphans } from './orphans.ts';
 import { QueueFolder } from './queue-folder.ts';
 import { STATUS_TRY_LATER } from './sendmail-command.ts';
 import { type SpooledMail, spoolMail } from './spool.ts';
@@ -39,6 +40,7 @@ export async function submitMail(submission: Submission): Promise<number> {
   const folder = new QueueFolder(settings);
   const envelope = makeEnvelope(submission);
   const keepFor = alias.queue ? alias.name : undefined;
+  if (keepFor !== undefined) settleOrphans(folder);
   const mail = await spoolMail(input, { folder, envelope, keepFor, signal: submission.signal });
   try {
     if (args.some((arg) => /[\n\0]/.test(arg))) {

@@ -1,5 +1,6 @@
 /** `queue` without a host: what it shows, what it refuses, and what it leaves alone. */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { examineQueue } from '../../src/commands/doctor/queue.ts';
@@ -7,7 +8,7 @@ import { findAlias } from '../../src/commands/find-alias.ts';
 import { runQueue } from '../../src/commands/queue.ts';
 import { describeMail } from '../../src/commands/waiting-mail.ts';
 import { flushQueue } from '../../src/mail/flush.ts';
-import { type MailState, QueueFolder } from '../../src/mail/queue-folder.ts';
+import { MACHINE, type MailEntry, type MailState, QueueFolder } from '../../src/mail/queue-folder.ts';
 import { lockQueue } from '../../src/mail/queue-lock.ts';
 import { readSettings } from '../../src/settings.ts';
 import { findFreePort } from '../helpers/free-port.ts';
@@ -96,6 +97,28 @@ test('a message that is being sent is not removed', async (t) => {
   await assert.rejects(queue('remove', last.id), { code: 'usage', message: /is being sent/ });
   const waiting = await keepMail(folder, 'x');
   assert.deepEqual(await queue('remove', waiting.id), { status: 0, text: `removed ${waiting.id}\n` });
+});
+
+test('a flush of mail that is on its way, or whose sender died on it, says so and sends nothing', async (t) => {
+  const { queue, folder, home, settings } = openQueue(t);
+  home.writeAlias('work', { USER: 'pat' });
+  const { alias } = findAlias(settings, 'work');
+  const waiting = await keepMail(folder, 'x');
+  const sending: MailEntry = { ...waiting, state: 'new', machine: MACHINE, pid: process.pid };
+  renameSync(folder.file(waiting), folder.file(sending));
+  const { id } = sending;
+  assert.match((await queue('list')).text, /being sent/);
+  assert.deepEqual(await queue('flush', id), { status: 1, text: `${id} work: is being sent already\n` });
+  assert.deepEqual(examineQueue(alias, settings), []);
+  renameSync(folder.file(sending), folder.file({ ...sending, pid: spawnSync('true').pid }));
+  const wide = { output: captureOutput({ columns: 200 }) };
+  assert.deepEqual(await queue('flush', id, wide), {
+    status: 1,
+    text: `${id} work: held, may have been sent (its sender died); flush it once more to send it again\n`,
+  });
+  assert.match((await queue('list')).text, /held, may have been sent.*\n.*\n {2}its sender died\n/);
+  assert.match(examineQueue(alias, settings)[0]?.text ?? '', /1 message is held/);
+  assert.match((await queue('flush')).text, /no mail waits/);
 });
 
 test('a flush tells what still waits, and why', async (t) => {

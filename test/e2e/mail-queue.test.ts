@@ -1,5 +1,7 @@
 /** QUEUE=yes: mail that meets a host out of reach is kept, and sent once; nothing uncertain is sent again by itself. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
@@ -217,6 +219,29 @@ for (const build of BUILDS) {
       // It blocks nothing.
       assert.equal((await send('next')).code, 0);
       assert.ok(delivered().includes('next'));
+    });
+
+    test('Is held when its sender is killed on the way, and sent again only by hand', async (t) => {
+      const { server, drop, home, ctl, kept, delivered } = await openSetup(t, build);
+      drop.behave('sleep 60');
+      const child = spawn(build.rshPath, ['work', 'sendmail', '-t'], { env: home.env, stdio: 'pipe' });
+      child.stdin.end(formatMail('uncertain'));
+      await waitUntil('the message is there', () =>
+        readdirSync(join(server.home, 'drop')).some((name) => name.startsWith('new.')),
+      );
+      assert.match((await ctl('queue', 'list')).text, /being sent/);
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+      const { text } = await ctl('queue', 'list');
+      assert.match(text, /held, may have been sent.*its sender died/s);
+      assert.equal(kept(/^unknown-/).length, 1);
+      assert.match((await ctl('status')).text, /1 message is held/);
+      killConnections(server);
+      drop.behave(undefined);
+      assert.match((await ctl('queue', 'flush')).text, /no mail waits/);
+      const again = await ctl('queue', 'flush', text.slice(0, 6));
+      assert.deepEqual([again.code, kept()], [0, []], again.text);
+      assert.ok(delivered().includes('uncertain'));
     });
 
     test('Is sent once by two who flush at the same time, and through the restart of a broker', async (t) => {

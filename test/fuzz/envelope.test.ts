@@ -123,10 +123,12 @@ describe('the name of a kept message', () => {
         id: fc.stringMatching(/^[0-9a-f]{6}$/),
         alias: fc.stringMatching(/^[A-Za-z0-9_+:%][A-Za-z0-9._+:%@-]{0,10}$/),
         host: fc.stringMatching(/^[0-9a-f]{8}$/),
+        process: fc.integer({ min: 1, max: 4_194_304 }),
       })
-      .map(({ host, ...rest }) => ({
+      .map(({ host, process, ...rest }) => ({
         ...rest,
-        machine: rest.state === 'send' || rest.state === 'last' ? host : undefined,
+        machine: rest.state === 'new' || rest.state === 'send' || rest.state === 'last' ? host : undefined,
+        pid: rest.state === 'new' ? process : undefined,
       }));
     fc.assert(
       fc.property(entry, (each) => assert.deepEqual(parseName(formatName(each)), each)),

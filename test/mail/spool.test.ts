@@ -1,11 +1,22 @@
 /** Keeping a message on disk: what is refused, what is forgotten, and what a person is shown of it. */
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, readdirSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import { MAIL_HEAD_MAX, MAIL_STALE_MS } from '../../src/limits.ts';
 import { summarizeMail } from '../../src/mail/message-summary.ts';
+import { settleOrphans } from '../../src/mail/orphans.ts';
 import { type MailEntry, QueueFolder } from '../../src/mail/queue-folder.ts';
 import { openMail, spoolMail } from '../../src/mail/spool.ts';
 import { makeTempDir } from '../helpers/temp-dir.ts';
@@ -66,13 +77,46 @@ test('What a killed process left half written is removed a day later', async (t)
   const stale: MailEntry = { ...entry, time: Date.now() - MAIL_STALE_MS - 60_000, id: '00000a' };
   const fresh: MailEntry = { ...entry, time: Date.now(), id: '00000b' };
   for (const each of [stale, fresh]) writeFileSync(folder.file(each), '');
-  await keepMail(folder, 'x');
-  assert.deepEqual(
-    folder.list().map(({ state }) => state),
-    ['new', 'wait'],
-  );
+  assert.deepEqual(settleOrphans(folder), []);
+  assert.deepEqual(folder.list(), [{ ...fresh, pid: undefined }]);
+  assert.match(summarizeMail(folder, fresh)?.note ?? '', /none of it was sent/);
   assert.equal(folder.remove(stale), false);
   assert.equal(folder.remove(fresh), true);
+});
+
+test('What a killed process left whole is held, and never while it may still be sent', async (t) => {
+  const folder = openFolder(t);
+  const mail = await spool(folder, Readable.from([Buffer.from('x')]));
+  const [sending] = folder.list();
+  assert.ok(sending);
+  assert.deepEqual([sending.state, sending.pid], ['new', process.pid]);
+  const { pid } = spawnSync('true');
+  const day = Date.now() - MAIL_STALE_MS - 60_000;
+  const settle = (change: Partial<MailEntry>): string[] => {
+    const entry = { ...sending, ...change };
+    renameSync(folder.file(sending), folder.file(entry));
+    const held = settleOrphans(folder);
+    if (held.length === 0) renameSync(folder.file(entry), folder.file(sending));
+    return held;
+  };
+  for (const change of [{}, { pid: undefined }, { machine: '00000000', pid }])
+    assert.deepEqual(settle(change), [], JSON.stringify(change));
+  for (const change of [
+    { pid },
+    { machine: '00000000', time: day },
+    { machine: undefined, pid: undefined, time: day },
+  ]) {
+    assert.deepEqual(settle(change), [sending.id], JSON.stringify(change));
+    const [held] = folder.list();
+    assert.ok(held);
+    assert.deepEqual(
+      [held.state, held.pid, summarizeMail(folder, held)?.note],
+      ['unknown', undefined, 'its sender died'],
+    );
+    renameSync(folder.file(held), folder.file(sending));
+  }
+  mail.close();
+  assert.deepEqual(folder.list(), []);
 });
 
 test('A folder that others can enter, or that is none, keeps no mail', async (t) => {
