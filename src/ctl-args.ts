@@ -230,8 +230,8 @@ function readArguments(command: CtlCommand, values: Readonly<Record<string, unkn
     const given = values[name];
     const value: unknown = Array.isArray(given) ? given.at(-1) : given;
     if (kind === 'switch') args[name] = value === true;
-    else if (kind === 'text') args[name] = typeof value === 'string' ? value : undefined;
-    else args[name] = readCount(name, value, preset);
+    else if (kind === 'count') args[name] = readCount(name, value, preset);
+    else args[name] = typeof value === 'string' ? value : undefined;
   }
   return args;
 }

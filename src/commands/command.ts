@@ -24,9 +24,9 @@ export interface Operand {
   readonly choices?: readonly string[];
 }
 
-/** `--NAME`, `--NAME NUMBER` or `--NAME TEXT`; `short` is a letter. */
+/** `--NAME`, `--NAME NUMBER`, `--NAME TEXT` or `--NAME FILE`; `short` is a letter. */
 export interface Option {
-  readonly kind: 'switch' | 'count' | 'text';
+  readonly kind: 'switch' | 'count' | 'text' | 'file';
   readonly short?: string;
   readonly summary: string;
   /** What a count is when it is not given. */

@@ -1,6 +1,6 @@
 /** Completions for bash(1), with nothing but what bash itself has. Pure. */
 import type { CtlCommand } from './command.ts';
-import { listOperands, listOptions } from './completion-words.ts';
+import { type CompletedOption, listOperands, listOptions } from './completion-words.ts';
 
 export function formatBashCompletion(commands: readonly CtlCommand[]): string {
   const names = commands.map(({ name }) => name).join(' ');
@@ -24,18 +24,19 @@ _pine_rsh_aliases() {
 
 _pine_rshctl() {
   local -a words
-  local line=\${COMP_LINE:0:COMP_POINT} typed= command= operands=0 skip= word
+  local line=\${COMP_LINE:0:COMP_POINT} typed= command= operands=0 skip= option= word
   read -ra words <<<"$line"
   if [[ $line != *[[:space:]] ]]; then
     typed=\${words[\${#words[@]}-1]}
     unset "words[\${#words[@]}-1]"
   fi
-  local options=--help\\ --version values= offered='${names}'
+  local options=--help\\ --version values= files= offered='${names}'
   for word in "\${words[@]:1}"; do
     if [[ -n $skip ]]; then
       skip=
     elif [[ $word == -* ]]; then
       [[ " $values " != *" $word "* ]] || skip=yes
+      option=$word
     elif [[ -z $command ]]; then
       command=$word
       case $command in
@@ -46,7 +47,11 @@ ${commands.map(formatCommand).join('\n')}
       operands=$((operands + 1))
     fi
   done
-  [[ -z $skip ]] || return 0
+  if [[ -n $skip ]]; then
+    # Readline's own, which know how to quote a name; not before bash 4.
+    [[ " $files " != *" $option "* ]] || compopt -o default 2>/dev/null
+    return 0
+  fi
   if [[ $typed == -* ]]; then
     offered=$options
   elif [[ -n $command ]]; then
@@ -79,8 +84,11 @@ complete -F _pine_rsh pine-rsh
 
 function formatCommand(command: CtlCommand): string {
   const options = listOptions(command);
-  const valued = options.filter(({ takesValue }) => takesValue).flatMap(({ words }) => words);
-  return `      ${command.name}) options='${options.flatMap(({ words }) => words).join(' ')}' values='${valued.join(' ')}' ;;`;
+  const list = (chosen: readonly CompletedOption[]): string =>
+    `'${chosen.flatMap(({ words }) => words).join(' ')}'`;
+  const values = list(options.filter(({ takesValue }) => takesValue));
+  const files = list(options.filter(({ takesFile }) => takesFile));
+  return `      ${command.name}) options=${list(options)} values=${values} files=${files} ;;`;
 }
 
 function formatOperands(command: CtlCommand): string[] {

@@ -63,11 +63,15 @@ function formatCommand(command: CtlCommand): string[] {
   ];
 }
 
-function formatOption({ words, takesValue, summary }: CompletedOption): string {
+function formatOption({ words, takesValue, takesFile, summary }: CompletedOption): string {
   const spellings = words.map((word) =>
     word.startsWith('--') ? `-l ${word.slice('--'.length)}` : `-s ${word.slice(1)}`,
   );
-  return [...spellings, ...(takesValue ? ['-x'] : []), `-d ${quote(summary)}`].join(' ');
+  return [
+    ...spellings,
+    ...(takesFile ? ['-r', '-F'] : takesValue ? ['-x'] : []),
+    `-d ${quote(summary)}`,
+  ].join(' ');
 }
 
 function formatOffer(offer: readonly string[] | 'alias'): string {

@@ -5,16 +5,24 @@ export interface CompletedOption {
   /** `--lines` and, where there is one, `-n`. */
   readonly words: readonly string[];
   readonly takesValue: boolean;
+  /** Its value is a file. */
+  readonly takesFile: boolean;
   readonly summary: string;
 }
 
 /** Every command has it, and it alone is an option without a command. */
-const HELP: CompletedOption = { words: ['--help', '-h'], takesValue: false, summary: 'show this help' };
+const HELP: CompletedOption = {
+  words: ['--help', '-h'],
+  takesValue: false,
+  takesFile: false,
+  summary: 'show this help',
+};
 
 export function listOptions(command: CtlCommand): CompletedOption[] {
   const own = Object.entries(command.options).map(([name, { kind, short, summary }]) => ({
     words: [`--${name}`, ...(short === undefined ? [] : [`-${short}`])],
     takesValue: kind !== 'switch',
+    takesFile: kind === 'file',
     summary,
   }));
   return [...own, HELP];

@@ -65,9 +65,9 @@ function formatCommand(command: CtlCommand): string {
 }
 
 /** One specification of _arguments for each spelling; the spellings exclude each other. */
-function formatOption({ words, takesValue, summary }: CompletedOption): string {
+function formatOption({ words, takesValue, takesFile, summary }: CompletedOption): string {
   const spelled = words.length === 1 ? `${words[0]}` : `(${words.join(' ')})${words[0]}`;
-  return `${spelled}[${summary.replace(/[\\[\]:]/g, '\\$&')}]${takesValue ? ':value: ' : ''}`;
+  return `${spelled}[${summary.replace(/[\\[\]:]/g, '\\$&')}]${takesFile ? ':file:_files' : takesValue ? ':value: ' : ''}`;
 }
 
 function formatAction(offer: CompletedOperand['offer']): string {

@@ -35,7 +35,7 @@ export const doctorCommand = declareCommand({
   operands: { alias: { kind: 'many', summary: 'the aliases; all of them without one' } },
   options: {
     json: JSON_OPTION,
-    pinerc: { kind: 'text', summary: "Alpine's configuration file (~/.pinerc)" },
+    pinerc: { kind: 'file', summary: "Alpine's configuration file (~/.pinerc)" },
   },
   examples: [
     ['work', 'every step of opening mail on work, with its time'],
@@ -137,7 +137,8 @@ async function examine(
   if (failure === undefined || opened) for (const finding of openings) report(finding);
   if (held !== undefined) report(held[1]);
   for (const finding of examineQueue(alias, settings)) report(finding);
-  for (const finding of examinePinerc(host, alias, { settings, programPath, file })) report(finding);
+  const pinerc = { settings, programPath, file, named: options.pinerc !== undefined };
+  for (const finding of examinePinerc(host, alias, pinerc)) report(finding);
   return held?.[0];
 }
 

@@ -36,8 +36,8 @@ export const setupCommand = declareCommand({
     place: { kind: 'optional', summary: 'USER@HOST or USER@HOST:PORT' },
   },
   options: {
-    key: { kind: 'text', summary: 'new, existing, agent (one that ssh-agent holds), or a key file' },
-    'password-file': { kind: 'text', summary: 'file whose first line is the password' },
+    key: { kind: 'file', summary: 'new, existing, agent (one that ssh-agent holds), or a key file' },
+    'password-file': { kind: 'file', summary: 'file whose first line is the password' },
     fingerprint: {
       kind: 'text',
       summary: "the host key's fingerprint, SHA256:..., to trust without a question",
@@ -47,7 +47,7 @@ export const setupCommand = declareCommand({
     sendmail: { kind: 'text', summary: 'send mail through the host: yes, no, or its path there' },
     forward: { kind: 'text', summary: 'HOST:PORT that the key may connect to, comma separated' },
     unmanaged: { kind: 'text', summary: 'hosts without an alias: deny or allow' },
-    pinerc: { kind: 'text', summary: 'edit this .pinerc: yes, no, or a file' },
+    pinerc: { kind: 'file', summary: 'edit this .pinerc: yes, no, or a file' },
     replace: { kind: 'switch', summary: 'replace an alias that is there' },
     yes: { kind: 'switch', short: 'y', summary: 'take what is proposed where no option answers' },
   },

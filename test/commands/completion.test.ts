@@ -66,6 +66,8 @@ for (const [shell, words, rc] of [
     await complete(screen, 'pine-rshctl queue fl', 'queue flush');
     await complete(screen, 'pine-rsh w', 'pine-rsh work');
     await complete(screen, 'pine-rsh lee@m', 'pine-rsh lee@mail');
+    home.writeFile('a file.pinerc', '');
+    await complete(screen, 'pine-rshctl doctor work --pinerc ~/a', /--pinerc ~\/a\\ file\.pinerc/);
     // A second Tab shows what there is to choose from.
     screen.type('pine-rshctl show ');
     screen.keys('Tab', 'Tab');
@@ -87,6 +89,7 @@ test('fish completes commands, options and aliases', { skip: requirePrograms('fi
       .split('\n')
       .map((each) => each.split('\t')[0] as string);
   };
+  home.writeFile('some.pinerc', '');
   const first = await ask('pine-rshctl ');
   for (const { name } of COMMANDS) assert.ok(first.includes(name), name);
   for (const [line, words] of [
@@ -100,6 +103,7 @@ test('fish completes commands, options and aliases', { skip: requirePrograms('fi
     ['pine-rshctl doctor work le', ['lee@mail']],
     ['pine-rshctl queue fl', ['flush']],
     ['pine-rsh le', ['lee@mail']],
+    [`pine-rshctl doctor work --pinerc ${home.dir}/some`, [`${home.dir}/some.pinerc`]],
   ] as const) {
     assert.deepEqual((await ask(line)).sort(), words, line);
   }

@@ -18,9 +18,13 @@ function openPinerc(t: TestContext) {
   assert.ok(found.kind === 'managed');
   const { alias } = found;
   /** `MARK: TEXT` of each finding, file names shortened. */
-  const examine = (text: string | undefined, file = 'pinerc', program = programPath): string[] => {
+  const examine = (
+    text: string | undefined,
+    file = 'pinerc',
+    { program = programPath, named = false } = {},
+  ): string[] => {
     if (text !== undefined) home.writeFile(file, text);
-    const context = { settings, programPath: program, file: join(home.dir, file) };
+    const context = { settings, programPath: program, file: join(home.dir, file), named };
     return examinePinerc('work', alias, context).map(({ mark, text: said }) =>
       `${mark}: ${said}`.replaceAll(`${home.dir}/`, ''),
     );
@@ -37,6 +41,7 @@ test('a .pinerc that opens the alias well is praised, and one that is missing is
   assert.deepEqual(examine(undefined, 'none'), [
     'ok: none does not exist; the right lines: pine-rshctl pinerc work',
   ]);
+  assert.deepEqual(examine(undefined, 'none', { named: true }), ['failed: none does not exist']);
   mkdirSync(join(home.dir, 'folder'));
   assert.deepEqual(examine(undefined, 'folder'), ['warning: folder cannot be read (EISDIR)']);
 });
@@ -66,8 +71,29 @@ test('an rsh-path that Alpine does not use is a fault', (t) => {
   assert.match(path('/bin/sh')[0] ?? '', /^warning: pinerc:2: rsh-path is not this pine-rsh/);
   symlinkSync(programPath, join(home.dir, 'link'));
   assert.deepEqual(path(join(home.dir, 'link')), [`ok: pinerc opens work with link`]);
-  const gone = examine(`${FOLDER}rsh-path=${programPath}\n`, 'pinerc', '/gone/pine-rsh');
+  const gone = examine(`${FOLDER}rsh-path=${programPath}\n`, 'pinerc', { program: '/gone/pine-rsh' });
   assert.deepEqual(gone, ['warning: pinerc:2: rsh-path is not this pine-rsh (/gone/pine-rsh)']);
+});
+
+test('the launcher, what it starts, and links to either are this pine-rsh', (t) => {
+  const { home, examine } = openPinerc(t);
+  const launcher = home.writeScript('opt/bin/pine-rsh', '');
+  for (const [link, target] of [
+    ['launcher', launcher],
+    ['standalone', home.writeScript('opt/dist/pine-rsh', '')],
+    ['bundle', home.writeScript('opt/dist/pine-rsh.mjs', '')],
+  ] as const) {
+    symlinkSync(target, join(home.dir, link));
+    for (const path of [target, join(home.dir, link)]) {
+      for (const program of [launcher, join(home.dir, 'launcher')]) {
+        const [finding = ''] = examine(`${FOLDER}rsh-path=${path}\n`, 'pinerc', { program });
+        assert.match(finding, /^ok: /, path);
+      }
+    }
+  }
+  const other = home.writeScript('opt/dist/pine-rshctl', '');
+  const [finding = ''] = examine(`${FOLDER}rsh-path=${other}\n`, 'pinerc', { program: launcher });
+  assert.match(finding, /^warning: .* is not this pine-rsh/);
 });
 
 test('settings and flags that keep Alpine from rsh are named', (t) => {

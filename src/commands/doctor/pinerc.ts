@@ -3,7 +3,7 @@
  * without a word from pine-rsh, because it is never run (clients' rules: c-client imap4r1.c, tcp_unix.c; pith/conf.c).
  */
 import { accessSync, constants, readFileSync, realpathSync, statSync } from 'node:fs';
-import { isAbsolute } from 'node:path';
+import { dirname, isAbsolute, join } from 'node:path';
 import type { Alias } from '../../alias/alias.ts';
 import { lookupAlias } from '../../alias/lookup.ts';
 import { errnoOf } from '../../errors.ts';
@@ -26,17 +26,20 @@ export interface PinercContext {
   readonly programPath: string;
   /** Absolute. */
   readonly file: string;
+  /** Somebody asked for this file, and not only for the usual one. */
+  readonly named: boolean;
 }
 
 /** At least one finding. */
 export function examinePinerc(host: string, alias: Alias, context: PinercContext): Finding[] {
-  const { settings, programPath, file } = context;
+  const { settings, programPath, file, named } = context;
   const show = `the right lines: pine-rshctl pinerc ${host}`;
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
   } catch (thrown) {
     const why = errnoOf(thrown) === 'ENOENT' ? 'does not exist' : `cannot be read (${errnoOf(thrown)})`;
+    if (why === 'does not exist' && named) return [wrong(`${file} ${why}`, show)];
     if (why === 'does not exist') return [passed('pinerc', `${file} ${why}; ${show}`)];
     return [warned('pinerc', `${file} ${why}`, `run: chmod u+r ${file}`)];
   }
@@ -92,7 +95,7 @@ function examineProgram(entries: readonly PinercEntry[], programPath: string, fi
   const command = findSetting(entries, 'rsh-command')?.value ?? '';
   const ssh = findSetting(entries, 'ssh-path')?.value ?? '';
   return [
-    ...(realpathSync(path) === realpathOf(programPath)
+    ...(listOwnPrograms(programPath).includes(realpathSync(path))
       ? []
       : [warned('pinerc', `${place} is not this pine-rsh (${programPath})`, right)]),
     ...(command === '' || /%s.*%s.*\/etc\/r%sd/.test(command)
@@ -102,6 +105,13 @@ function examineProgram(entries: readonly PinercEntry[], programPath: string, fi
       ? []
       : [wrong(`${file} sets ssh-path, which Alpine tries before rsh-path`, 'write: ssh-path=')]),
   ];
+}
+
+/** The launcher, and what it starts: both are this pine-rsh. */
+function listOwnPrograms(programPath: string): string[] {
+  const launcher = realpathOf(programPath);
+  const dist = join(dirname(dirname(launcher)), 'dist');
+  return [launcher, ...['pine-rsh', 'pine-rsh.mjs'].map((name) => realpathOf(join(dist, name)))];
 }
 
 /** Timeouts in seconds. Alpine's own: 15 for rsh, 60 for a question whether to go on waiting. */
