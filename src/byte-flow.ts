@@ -23,7 +23,8 @@ export interface ByteSink {
   write(chunk: Uint8Array): boolean;
   /** `finish` follows once all that was written has gone, `error` or `close` if it cannot. */
   end(): unknown;
-  on(event: 'drain' | 'error', listener: () => void): unknown;
+  on(event: 'drain', listener: () => void): unknown;
+  on(event: 'error', listener: (error: unknown) => void): unknown;
   once(event: 'finish' | 'close' | 'error', listener: () => void): unknown;
   off(event: 'drain', listener: () => void): unknown;
   /** It has ended or failed: no event follows any more. */

@@ -408,6 +408,11 @@ function listReasons() {
       hint: 'close programs or raise the limit, then try again',
       sysexit: 75,
     },
+    'output-unwritable': {
+      text: 'standard output cannot be written ({why})',
+      hint: 'make room where it goes; the rest of the output is lost',
+      sysexit: 75,
+    },
     internal: { text: 'internal error: {what}', hint: 'pine-rshctl log has the details', sysexit: 70 },
     interrupted: { text: 'ended by {signal}', hint: 'open it again', sysexit: 75 },
   } as const satisfies Record<string, { text: string; hint: string; sysexit: number }>;

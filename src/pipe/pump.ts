@@ -6,6 +6,7 @@
  * standard streams, which must stay usable for a refusal.
  */
 import { type ByteSource, carry, hasEnded, type TellingSink } from '../byte-flow.ts';
+import { errnoOf, Failure } from '../errors.ts';
 import { GarbageCollector } from '../garbage-collector.ts';
 import { AFTER_EOF_MS, CLOSE_GRACE_MS } from '../limits.ts';
 import type { ReachedSession } from '../reach.ts';
@@ -66,7 +67,11 @@ export async function pump(
     settle({ kind: 'stalled', why: 'the remote command did not end' });
   });
 
-  stdout.on('error', () => settle({ kind: 'reader-gone' }));
+  let failed = undefined as PumpEnd | undefined;
+  stdout.on('error', (error) => {
+    failed = explainOutput(error);
+    settle(failed);
+  });
   stdin.on('error', () => stream.stdin.end());
   const interrupted = new Promise<PumpEnd>((resolve) => {
     const interrupt = (): void => resolve({ kind: 'interrupted' });
@@ -124,15 +129,24 @@ export async function pump(
   watch.stop();
   exitTimer.stop();
   stopInput();
-  if (end.kind === 'status' || end.kind === 'signal' || end.kind === 'lost') {
+  if (end !== failed && (end.kind === 'status' || end.kind === 'signal' || end.kind === 'lost')) {
     // The exit follows the end of stdout; what is left of stderr may still be on its way through here.
     await Promise.race([stderrDone, interrupted]);
     const written = Promise.all([flush(stdout), readStderr && flush(readStderr)]);
     end = await Promise.race([written.then(() => ended), interrupted]);
+    // Half an output must not look like a whole one.
+    if (failed?.kind === 'lost') end = failed;
   } else stopOutput();
   session.close();
-  if (end.kind === 'interrupted' || end.kind === 'reader-gone') await grace();
+  if (end.kind === 'interrupted' || end === failed) await grace();
   return { end, bytesIn, bytesOut };
+}
+
+/** A reader that goes away knows why; of a full disk nobody else would tell. */
+function explainOutput(error: unknown): PumpEnd {
+  const why = errnoOf(error) ?? 'EPIPE';
+  if (why === 'EPIPE' || why === 'ECONNRESET') return { kind: 'reader-gone' };
+  return { kind: 'lost', failure: new Failure('output-unwritable', { why }, { cause: error }) };
 }
 
 /**

@@ -90,6 +90,25 @@ for (const build of BUILDS) {
       assert.deepEqual([other.code, other.stdout.toString()], [255, '']);
     });
 
+    for (const [what, command] of [
+      ['much', 'head -c 1000000 /dev/zero'],
+      ['little', 'echo hello'],
+    ] as const) {
+      test(`A full disk behind stdout is told, however ${what} is written`, {
+        skip: existsSync('/dev/full') ? false : 'no /dev/full',
+      }, async (t) => {
+        const { home } = await openSetup(t, build);
+        const words = ['-c', 'exec "$@" >/dev/full', 'sh', build.rshPath, 'work', command];
+        const { stderr, code } = await runProgram('/bin/sh', words, { env: home.env });
+        assert.match(
+          stderr.toString(),
+          /^pine-rsh: work: standard output cannot be written \(ENOSPC\); make room .*\n$/,
+        );
+        assert.equal(code, 255);
+        assert.match(home.log(), / session .* end=lost status=255 .* why=".*ENOSPC.*"/);
+      });
+    }
+
     test('50 MB go through cat and come back unchanged', async (t) => {
       const { rsh } = await openSetup(t, build);
       const input = randomBytes(50_000_000);
