@@ -38,27 +38,29 @@ export class Log {
 
   /** One line that is always kept: an open and its outcome, a refusal, something skipped. */
   record(event: string, fields: LogFields): void {
-    this.#append(formatLine(new Date(), process.pid, event, fields));
+    if (this.#broken) return;
+    try {
+      appendLog(this.#stateDir, event, fields);
+    } catch {
+      // Full disk, read-only home: mail matters more than its log.
+      this.#broken = true;
+    }
   }
 
   /** One line for `-v`. */
   detail(event: string, fields: LogFields): void {
     if (this.#verbosity > 0) this.record(event, fields);
   }
+}
 
-  #append(line: string): void {
-    if (this.#broken) return;
-    try {
-      const file = openLogFile(this.#stateDir);
-      try {
-        writeSync(file, line);
-      } finally {
-        closeSync(file);
-      }
-    } catch {
-      // Full disk, read-only home: mail matters more than its log.
-      this.#broken = true;
-    }
+/** Writes one line. @throws a system error where it cannot */
+export function appendLog(stateDir: string, event: string, fields: LogFields): void {
+  const line = formatLine(new Date(), process.pid, event, fields);
+  const file = openLogFile(stateDir);
+  try {
+    writeSync(file, line);
+  } finally {
+    closeSync(file);
   }
 }
 

@@ -16,6 +16,7 @@ import { declareCommand, JSON_OPTION } from './command.ts';
 import { type Finding, failed, passed } from './doctor/finding.ts';
 import { explainHeld } from './doctor/held.ts';
 import { examineImapd } from './doctor/imapd.ts';
+import { examineLog } from './doctor/log.ts';
 import { examineLogin, type LoginContext } from './doctor/login.ts';
 import { examineName } from './doctor/name.ts';
 import { examineOpening } from './doctor/opening.ts';
@@ -137,6 +138,7 @@ async function examine(
   if (failure === undefined || opened) for (const finding of openings) report(finding);
   if (held !== undefined) report(held[1]);
   for (const finding of examineQueue(alias, settings)) report(finding);
+  for (const finding of examineLog(alias.name, settings)) report(finding);
   const pinerc = { settings, programPath, file, named: options.pinerc !== undefined };
   for (const finding of examinePinerc(host, alias, pinerc)) report(finding);
   return held?.[0];

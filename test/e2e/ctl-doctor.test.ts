@@ -3,7 +3,7 @@
  * its cause and its cure. Every verdict is held against pine-rsh itself, started as Pine starts it.
  */
 import assert from 'node:assert/strict';
-import { chmodSync, copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
@@ -382,6 +382,17 @@ const FAULTS: readonly Fault[] = [
     check: 'sendmail',
     text: /no mail can be sent through the host/,
     hint: /limited to imapd/,
+    mark: 'warning',
+  },
+  {
+    title: 'A log that cannot be written',
+    plant: ({ home }) => {
+      mkdirSync(join(home.stateDir, 'log'), { recursive: true });
+      return undefined;
+    },
+    check: 'log',
+    text: /log cannot be written \(EISDIR\)/,
+    hint: /move away/,
     mark: 'warning',
   },
   {

@@ -18,6 +18,7 @@ export type Check =
   | 'warm'
   | 'sendmail'
   | 'queue'
+  | 'log'
   | 'pinerc';
 
 /** One step. A warning does not keep mail from opening. */

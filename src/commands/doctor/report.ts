@@ -20,6 +20,7 @@ const TITLES: Readonly<Record<Check, string>> = {
   warm: 'next folder',
   sendmail: 'sendmail',
   queue: 'unsent mail',
+  log: 'log',
   pinerc: '.pinerc',
 };
 
