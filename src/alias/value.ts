@@ -109,9 +109,15 @@ export const parseProxyCommand: ValueParser<string> = (text) => {
 /** 32 bytes in base64 without padding: the last character has two spare bits, which are zero. */
 const SHA256_BASE64 = /^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]$/;
 
+const SHA256_CHARACTERS = 43;
+
 /** `SHA256:...` as `ssh-keygen -l` prints it; padding is taken off. */
 export const parseFingerprint: ValueParser<string> = (text) => {
   const body = /^SHA256:(.*?)=?$/i.exec(text)?.[1];
   if (body !== undefined && SHA256_BASE64.test(body)) return { value: `SHA256:${body}` };
+  if (body?.length === SHA256_CHARACTERS) {
+    const problem = 'has 43 characters that are no base64 of 32 bytes';
+    return { problem, remedy: 'copy it anew, as ssh-keygen -l prints it' };
+  }
   return { wants: 'SHA256: and 43 characters, as ssh-keygen -l prints it' };
 };

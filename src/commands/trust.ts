@@ -63,7 +63,6 @@ export function parseFingerprintOption(text: string | undefined): string | undef
   if (text === undefined) return undefined;
   const parsed = parseFingerprint(text, '');
   if ('value' in parsed) return parsed.value;
-  throw new Failure('usage', {
-    problem: '--fingerprint is SHA256: and 43 letters, as ssh-keygen -l prints it',
-  });
+  const what = 'problem' in parsed ? parsed.problem : `is ${parsed.wants}`;
+  throw new Failure('usage', { problem: `--fingerprint ${what}` });
 }

@@ -250,6 +250,8 @@ describe('the reason why a value does not fit', () => {
     ['IDENTITY_FILE', 'key~', 'is a relative path'],
     ['PROXY_COMMAND', 'nc %n', 'has an unknown % sequence'],
     ['HOST_KEY_FINGERPRINT', 'SHA256:', 'SHA256: and 43 characters'],
+    ['HOST_KEY_FINGERPRINT', `SHA256:${'A'.repeat(42)}B`, 'that are no base64 of 32 bytes'],
+    ['HOST_KEY_FINGERPRINT', `SHA256:${'-'.repeat(43)}`, 'that are no base64 of 32 bytes'],
   ] as const) {
     it(`of ${name} ${text} is named`, () => {
       assert.ok(JSON.stringify(readKey(name).parse(text, HOME)).includes(reason));

@@ -136,6 +136,10 @@ for (const [words, problem] of [
   [['trust'], 'trust needs <alias>'],
   [['trust', 'work', '--yes'], 'unknown option --yes'],
   [['trust', 'work'], 'trust asks on a terminal; without one it needs --fingerprint'],
+  [
+    ['trust', 'work', '--fingerprint', `SHA256:${'A'.repeat(42)}B`],
+    '--fingerprint has 43 characters that are no base64 of 32 bytes',
+  ],
   [['forward', 'work'], 'forward needs <alias> <forward..>'],
   [['stop'], 'stop needs <alias> or --all'],
   [['log', '-n', 'many'], '--lines is a whole number'],
