@@ -223,7 +223,9 @@ export class SshReport {
   }
 
   #explainLogin(line: string): Failure | undefined {
-    if (/^Authenticated using .* with partial success/.test(line)) this.#partial = this.#offered.at(-1);
+    if (/^Authenticated using .* with partial success/.test(line)) {
+      this.#partial = this.#trying ?? this.#offered.at(-1);
+    }
     const denied = /^\S+@\S+: Permission denied \((.*)\)\.$/.exec(line);
     const tooMany = /Too many authentication failures/.test(line);
     const alias = this.#host();

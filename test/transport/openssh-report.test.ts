@@ -130,6 +130,18 @@ const ENDINGS: readonly Ending[] = [
     says: /id_ed25519/,
   },
   {
+    what: 'a second step after a key without a public half',
+    lines: [
+      `debug1: Offering public key: ${KEY}`,
+      `debug1: Trying private key: ${LOCKED_PEM}`,
+      'Authenticated using "publickey" with partial success.',
+      'debug1: Authentications that can continue: publickey',
+      'pat@mail.example.org: Permission denied (publickey).',
+    ],
+    code: 'login-unfinished',
+    says: /accepted \/home\/pat\/\.ssh\/id_rsa for pat/,
+  },
+  {
     what: 'a server that has seen too many keys',
     lines: [
       `debug1: Offering public key: ${KEY} agent`,
