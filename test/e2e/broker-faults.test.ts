@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import {
   chmodSync,
   chownSync,
+  existsSync,
   lstatSync,
   mkdirSync,
   readdirSync,
@@ -355,13 +356,13 @@ for (const build of BUILDS) {
       const held = await sharing.open();
       const { socket } = await sharing.broker();
       const client = await openRawClient(t, socket);
-      const command = 'echo $((6 * 7)) >&2; sleep 0.31; exit 3';
+      const command =
+        'echo $((6 * 7)) >&2; until [ -e "$HOME/go" ]; do sleep 0.05; done; : >"$HOME/ended"; exit 3';
       client.write(Buffer.concat([HELLO, encodeControl(FRAME.OPEN, { kind: 'exec', command })]));
       await waitUntil('the session opens', () => client.frames.some(({ type }) => type === FRAME.OPENED));
       client.pause();
-      const left = () => sharing.host.remoteProcesses().filter(({ command: line }) => line === 'sleep 0.31');
-      await waitUntil('its command runs', () => left().length === 1);
-      await waitUntil('its command ends', () => left().length === 0);
+      writeFileSync(join(sharing.host.home, 'go'), '');
+      await waitUntil('its command ends', () => existsSync(join(sharing.host.home, 'ended')));
       await sleep(LATE_MS);
       for (let part = 0; part < 3; part += 1) {
         client.write(encodeFrame(FRAME.STDIN, Buffer.from('too late\n')));
