@@ -3,8 +3,8 @@
  * leaves when it is not needed any more. A process for each connection, so that one hostile or slow server stalls no
  * other mailbox.
  */
-import { rmSync } from 'node:fs';
-import { basename, dirname } from 'node:path';
+import { renameSync, rmSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import type { Alias } from '../alias/alias.ts';
 import { forgetFolders } from '../alias/trusted-file.ts';
 import { Failure, toError, toFailure } from '../errors.ts';
@@ -26,7 +26,7 @@ import { ConnectionPool } from './connection-pool.ts';
 import type { WholeRequest } from './open-request.ts';
 import { type Served, ServedSession, type SessionHost, type Taken } from './served-session.ts';
 import { listenFrames, ownsSocket, type SocketListener } from './socket.ts';
-import { BROKER_VERSION, type BrokerSpec } from './spec.ts';
+import { BROKER_VERSION, type BrokerSpec, retiredFileName } from './spec.ts';
 import { tellAlias } from './told-alias.ts';
 import { type ReadySession, WarmSessions } from './warm.ts';
 import type { AcceptWire } from './wire.ts';
@@ -53,6 +53,8 @@ export async function startBroker(spec: BrokerSpec): Promise<RunningBroker | und
 class Broker implements SessionHost, RunningBroker {
   readonly ended: Promise<void>;
   readonly #spec: BrokerSpec;
+  /** Where it listens. */
+  #socket: string;
   readonly #alias: Alias;
   readonly #log: Log;
   readonly #pool: ConnectionPool;
@@ -78,6 +80,7 @@ class Broker implements SessionHost, RunningBroker {
       this.#markEnded = resolve;
     });
     this.#spec = spec;
+    this.#socket = spec.socket;
     this.#alias = spec.alias;
     this.#calls = new CallCheck(basename(spec.socket), (error) => this.failed(error));
     this.#log = new Log(spec.settings.stateDir, spec.verbosity);
@@ -166,6 +169,7 @@ class Broker implements SessionHost, RunningBroker {
       alias: this.#alias.name,
       pid: process.pid,
       version: BROKER_VERSION,
+      retired: this.#stopping,
       sessions: this.#liveSessions(),
       warm: this.#warm.count,
       taken: this.#taken,
@@ -177,11 +181,9 @@ class Broker implements SessionHost, RunningBroker {
 
   stop(now: boolean): void {
     this.#stopping = true;
-    this.#listener?.server.close();
-    this.#removeSocket();
     this.#warm.close();
-    if (now) this.#leave();
-    else this.#leaveIfDone();
+    if (now || this.#liveSessions() === 0) this.#leave();
+    else this.#hide();
   }
 
   retire(error: unknown): void {
@@ -339,7 +341,7 @@ class Broker implements SessionHost, RunningBroker {
   }
 
   #tick(): void {
-    if (this.#listener !== undefined && !this.#ownsSocket) this.stop(false);
+    if (!this.#stopping && !this.#ownsSocket) this.stop(false);
     const unused = this.#liveSessions() === 0 ? performance.now() - this.#lastUse : 0;
     const patience = this.#hasConnected ? this.#alias.persist * 1000 : BROKER_LINGER_MS;
     const keeps = this.#pool.keeps;
@@ -358,7 +360,20 @@ class Broker implements SessionHost, RunningBroker {
 
   /** False once somebody has removed the socket, or put another one in its place: nobody is to find this broker. */
   get #ownsSocket(): boolean {
-    return this.#listener !== undefined && ownsSocket(this.#spec.socket, this.#listener);
+    return this.#listener !== undefined && ownsSocket(this.#socket, this.#listener);
+  }
+
+  /** Nobody finds it any more but who asks for its status, or ends it. */
+  #hide(): void {
+    const path = join(dirname(this.#socket), retiredFileName(process.pid));
+    try {
+      if (!this.#ownsSocket) throw new Error('the socket is not ours any more');
+      renameSync(this.#socket, path);
+      this.#socket = path;
+    } catch {
+      this.#listener?.server.close();
+    }
+    removeDeadCalls(dirname(path));
   }
 
   #leaveIfDone(): void {
@@ -367,6 +382,8 @@ class Broker implements SessionHost, RunningBroker {
 
   #leave(): void {
     clearInterval(this.#tickTimer);
+    this.#listener?.server.close();
+    this.#removeSocket();
     for (const session of this.#sessions) session.kill();
     this.#pool.close();
     this.#log.detail('broker-end', { alias: this.#alias.name, bytes: this.#bytes });
@@ -375,8 +392,8 @@ class Broker implements SessionHost, RunningBroker {
 
   #removeSocket(): void {
     if (!this.#ownsSocket) return;
-    rmSync(this.#spec.socket, { force: true });
-    removeDeadCalls(dirname(this.#spec.socket));
+    rmSync(this.#socket, { force: true });
+    removeDeadCalls(dirname(this.#socket));
   }
 }
 

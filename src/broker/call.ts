@@ -55,7 +55,10 @@ export function linkCall(call: Call, socket: string, uid: number): void {
 export function removeDeadCalls(dir: string): void {
   try {
     const names = readdirSync(dir);
-    const live = new Set(names.filter((name) => !NAME.test(name)).map((name) => inodeOf(join(dir, name))));
+    // One that takes no more sessions has another name by now.
+    const live = new Set(
+      names.filter((name) => name.startsWith('b-')).map((name) => inodeOf(join(dir, name))),
+    );
     for (const name of names) {
       const path = join(dir, name);
       if (NAME.test(name) && !live.has(inodeOf(path))) rmSync(path, { force: true });

@@ -13,10 +13,19 @@ import { stopBroker } from './status.ts';
 export async function retireOlder(socket: string, settings: Settings): Promise<void> {
   const born = birthOf(socket);
   const whose = callerOf(basename(socket));
-  const older = listBrokerSockets(settings).filter(
+  const older = listSiblings(settings).filter(
     (other) => other !== socket && callerOf(basename(other)) === whose && birthOf(other) < born,
   );
   await Promise.all(older.map((other) => stopBroker(other, settings, false)));
+}
+
+function listSiblings(settings: Settings): string[] {
+  try {
+    return listBrokerSockets(settings);
+  } catch {
+    // A folder that can be entered and not read.
+    return [];
+  }
 }
 
 /** When a broker began to listen, as text that sorts; of two that start at once exactly one is older. */

@@ -7,7 +7,7 @@ import { SOCKET_PATH_MAX } from '../limits.ts';
 import { listRuntimeDir, openRuntimeDir } from '../runtime-dir.ts';
 import type { Settings } from '../settings.ts';
 import { type FrameHandler, FrameSocket } from './frame-socket.ts';
-import { callerOf } from './spec.ts';
+import { callerOf, isRetiredFileName } from './spec.ts';
 
 /** A broker makes its socket under a longer name first: `.` and a process id. */
 const TEMP_SUFFIX_LENGTH = '.4194304'.length;
@@ -20,9 +20,14 @@ export function brokerSocketPath(fileName: string, settings: Settings): string |
   return utf8Bytes(path).length + TEMP_SUFFIX_LENGTH <= SOCKET_PATH_MAX ? path : undefined;
 }
 
-/** All sockets of brokers in the runtime folder. @throws {Failure} `file-unusable` */
+/** All sockets of brokers in the runtime folder that take sessions. @throws {Failure} `file-unusable` */
 export function listBrokerSockets(settings: Settings): string[] {
   return listRuntimeDir(settings, (name) => callerOf(name) !== undefined);
+}
+
+/** The same of those that end with their last session. @throws {Failure} `file-unusable` */
+export function listRetiredSockets(settings: Settings): string[] {
+  return listRuntimeDir(settings, isRetiredFileName);
 }
 
 /**

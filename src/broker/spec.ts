@@ -33,6 +33,15 @@ export function brokerFileName(alias: Alias, family: 0 | 4 | 6, settings: Settin
   return `b-${whose}-${what}`;
 }
 
+/** What the socket of a broker is called that takes no more sessions. */
+export function retiredFileName(pid: number): string {
+  return `r-${pid}`;
+}
+
+export function isRetiredFileName(name: string): boolean {
+  return /^r-\d+$/.test(name);
+}
+
 /** WHOSE of a socket's file name; undefined for any other file. */
 export function callerOf(fileName: string): string | undefined {
   return NAME.exec(fileName)?.[1];

@@ -9,6 +9,8 @@ export interface BrokerStatus {
   readonly alias: string;
   readonly pid: number;
   readonly version: string;
+  /** Takes no more sessions, and ends with its last one. */
+  readonly retired: boolean;
   readonly sessions: number;
   readonly warm: number;
   readonly taken: number;
@@ -16,12 +18,13 @@ export interface BrokerStatus {
   readonly bytes: number;
 }
 
-/** All brokers that answer. */
+/** All brokers that answer, of those that take sessions or of these. */
 export async function listBrokers(
   settings: Settings,
+  sockets = listBrokerSockets(settings),
 ): Promise<(BrokerStatus & { readonly socket: string })[]> {
   const found = await Promise.all(
-    listBrokerSockets(settings).map(async (socket) => {
+    sockets.map(async (socket) => {
       const status = await ask(socket, settings.uid, FRAME.STATUS);
       return status === undefined ? [] : [{ ...(status as unknown as BrokerStatus), socket }];
     }),

@@ -2,7 +2,7 @@
  * The brokers that run now. One that is stopped or hangs keeps its socket and says nothing: it is reported apart,
  * because "no broker runs" would be wrong, and what is known about it is what the system tells.
  */
-import { isBrokerLive, listBrokerSockets } from '../broker/socket-path.ts';
+import { isBrokerLive, listBrokerSockets, listRetiredSockets } from '../broker/socket-path.ts';
 import { type BrokerStatus, listBrokers } from '../broker/status.ts';
 import { errnoOf } from '../errors.ts';
 import type { Settings } from '../settings.ts';
@@ -24,9 +24,10 @@ export interface FoundBrokers {
 /** @throws {Failure} `file-unusable` */
 export async function findBrokers(settings: Settings): Promise<FoundBrokers> {
   const { uid } = settings;
-  const brokers = await listBrokers(settings);
+  const sockets = [...listBrokerSockets(settings), ...listRetiredSockets(settings)];
+  const brokers = await listBrokers(settings, sockets);
   const answered = new Set(brokers.map(({ socket }) => socket));
-  const others = listBrokerSockets(settings).filter((socket) => !answered.has(socket));
+  const others = sockets.filter((socket) => !answered.has(socket));
   const held = await Promise.all(others.map((socket) => isHeld(socket, uid)));
   return {
     brokers: brokers.toSorted((a, b) =>

@@ -52,8 +52,8 @@ export async function runStatus(
   return silent.length > 0 || unread ? 1 : 0;
 }
 
-function toJson({ alias, pid, version, sessions, warm, age_s, bytes }: RunningBroker): object {
-  return { alias, pid, version, sessions, warm, age_s, bytes };
+function toJson({ alias, pid, version, retired, sessions, warm, age_s, bytes }: RunningBroker): object {
+  return { alias, pid, version, retired, sessions, warm, age_s, bytes };
 }
 
 function silentToJson({ alias, pid, socket }: SilentBroker): object {
@@ -72,7 +72,7 @@ export function formatBrokers(brokers: readonly RunningBroker[], output: Output)
   const rows = brokers.map((broker) => [
     escapeForTerminal(broker.alias),
     formatCount(broker.sessions, 'session'),
-    `${broker.warm} warm`,
+    broker.retired ? 'ends with them' : `${broker.warm} warm`,
     formatBytes(broker.bytes),
     formatAge(broker.age_s),
     `pid ${broker.pid}`,

@@ -33,6 +33,7 @@ const BROKER: RunningBroker = {
   alias: 'work',
   pid: 4711,
   version: '0.1.0 (standalone)',
+  retired: false,
   sessions: 2,
   taken: 0,
   warm: 1,

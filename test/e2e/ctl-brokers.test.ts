@@ -1,6 +1,6 @@
 /** `pine-rshctl status` and `stop` against brokers that real sessions have started. */
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { BUILDS, type Build } from '../helpers/builds.ts';
 import { isRunning, signalProcess, waitForNoProcess } from '../helpers/processes.ts';
@@ -17,6 +17,7 @@ interface Broker {
   readonly alias: string;
   readonly pid: number;
   readonly version: string;
+  readonly retired: boolean;
   readonly sessions: number;
   readonly warm: number;
   readonly age_s: number;
@@ -91,6 +92,42 @@ for (const build of BUILDS) {
     assert.match(stopped.stdout.toString(), /^stopped the broker of work \(pid \d+\) with 1 session\n$/);
     assert.equal((await session.waitForExit()).code, 255);
     await waitForNoProcess(home.dir);
+  });
+
+  test(`${build.name}: a broker that takes no more sessions is shown, and ended, as long as it has one`, {
+    skip,
+  }, async (t) => {
+    const server = await openRealSshd(t);
+    const home = openTempHome(t);
+    home.writeAlias('work', server.aliasKeys);
+    const hold = ['work', 'echo started; exec sleep 60'];
+    const sessions = [];
+    for (const seconds of [11, 12]) {
+      home.writeAlias('work', { ...server.aliasKeys, CONNECT_TIMEOUT: seconds });
+      const session = runAsPine(t, build.rshPath, hold, { env: home.env });
+      await session.waitForText('started');
+      sessions.push(session);
+    }
+    const two = async () => {
+      const brokers = await listBrokers(build, home);
+      return brokers.length === 2 && brokers.some(({ retired }) => retired) && brokers;
+    };
+    const brokers = await waitUntil('the older one takes no more', two);
+    assert.deepEqual(
+      brokers.map(({ sessions: count }) => count),
+      [1, 1],
+    );
+    assert.match(
+      (await ctl(build, home, 'status')).stdout.toString(),
+      /^work {2}1 session {2}ends with them /m,
+    );
+    // What is used goes to the other one.
+    const done = await runProgram(build.rshPath, ['work', 'echo', 'hello'], { env: home.env });
+    assert.equal(done.stdout.toString(), 'hello\n');
+    assert.equal((await ctl(build, home, 'stop', 'work')).code, 0);
+    for (const session of sessions) assert.equal((await session.waitForExit()).code, 255);
+    await waitForNoProcess(home.dir);
+    assert.deepEqual(readdirSync(home.runtimeDir), []);
   });
 
   test(`${build.name}: a broker that hangs is named, and stop ends it`, {

@@ -233,7 +233,7 @@ for (const build of BUILDS) {
       assert.equal(await askTake(path, sharing), 'OPENED');
       await sharing.broker(isWarm);
       assert.equal(await stopBroker(socket, sharing.settings, false), true);
-      assert.equal(await askTake(path, sharing), 'nobody');
+      assert.equal(await askTake(path, sharing), 'NONE');
       rmSync(path);
       await sharing.leave(session);
     });
