@@ -12,7 +12,7 @@ import { FrameError } from '../../src/broker/frame.ts';
 import { listenSocket, type SocketListener } from '../../src/broker/socket.ts';
 import { listBrokerSockets } from '../../src/broker/socket-path.ts';
 import { brokerFileName } from '../../src/broker/spec.ts';
-import { findWanted, parseTake } from '../../src/broker/take-request.ts';
+import { findWanted, parseTake, readCall } from '../../src/broker/take-request.ts';
 import { BROKER_TAKE_MS, CALLS_MAX } from '../../src/limits.ts';
 import { readCallerSettings, readSettings } from '../../src/settings.ts';
 import { defer } from '../helpers/scope.ts';
@@ -168,6 +168,10 @@ describe('A call', () => {
 });
 
 describe('What a call asks for', () => {
+  const wanted = (call: Call): string | undefined => {
+    const query = readCall(call);
+    return query && findWanted(query);
+  };
   for (const args of [
     PINE,
     ['work'],
@@ -178,7 +182,7 @@ describe('What a call asks for', () => {
   ]) {
     test(`${args.join(' ')}: the alias that the client finds, too`, (t) => {
       const { call, ownName } = openCaller(t);
-      assert.equal(findWanted(call(args)), ownName(args));
+      assert.equal(wanted(call(args)), ownName(args));
     });
   }
 
@@ -194,22 +198,22 @@ describe('What a call asks for', () => {
   ]) {
     test(`${args.join(' ')}: no imapd of an alias`, (t) => {
       const { call } = openCaller(t);
-      assert.equal(findWanted(call(args)), undefined);
+      assert.equal(wanted(call(args)), undefined);
     });
   }
 
   test('is what the alias file says now', (t) => {
     const { home, call, ownName } = openCaller(t);
-    const before = findWanted(call());
+    const before = wanted(call());
     home.writeAlias('work', { ...KEYS, HOSTNAME: 'other.example.org' });
-    assert.notEqual(findWanted(call()), before);
-    assert.equal(findWanted(call()), ownName());
+    assert.notEqual(wanted(call()), before);
+    assert.equal(wanted(call()), ownName());
     home.writeAlias('work', KEYS);
-    assert.equal(findWanted(call()), before);
+    assert.equal(wanted(call()), before);
     home.writeDefaults({ CONNECT_TIMEOUT: 11 });
-    assert.notEqual(findWanted(call()), before);
+    assert.notEqual(wanted(call()), before);
     home.writeAlias('work', { HOSTNME: 'mail.example.org' });
-    assert.throws(() => findWanted(call()), { code: 'alias-syntax' });
+    assert.throws(() => wanted(call()), { code: 'alias-syntax' });
   });
 
   test('is nothing that a frame does not hold whole', () => {
