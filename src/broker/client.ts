@@ -45,6 +45,8 @@ export interface TakeEvents {
   onGreeting: GreetingHandler;
 }
 
+type TakeAnswer = Pick<TakenSession, 'alias' | 'ready'>;
+
 type GreetingHandler = (greeting: Uint8Array) => void;
 
 /** The broker is of no use here (none, hung, another version, out of resources); the session is to be opened directly. */
@@ -137,7 +139,7 @@ class Opening implements FrameHandler {
   /** A command may have been started by now, which must not be started again elsewhere. */
   #committed = false;
   /** The answer to TAKE is waited for. */
-  #taking: Deferred<Pick<TakenSession, 'alias' | 'ready'> | undefined> | undefined;
+  #taking: Deferred<TakeAnswer | undefined> | undefined;
   #closed = false;
   #heir: FrameHandler | undefined;
 
@@ -158,9 +160,9 @@ class Opening implements FrameHandler {
   }
 
   /** Undefined if the broker has nothing for it. */
-  take(frames: FrameSocket, call: Call): Promise<Pick<TakenSession, 'alias' | 'ready'> | undefined> {
+  take(frames: FrameSocket, call: Call): Promise<TakeAnswer | undefined> {
     this.#frames = frames;
-    const taking = makeDeferred<Pick<TakenSession, 'alias' | 'ready'> | undefined>();
+    const taking = makeDeferred<TakeAnswer | undefined>();
     this.#taking = taking;
     // Who waits for the session hears why there is none; until then nobody may be there.
     this.#opened.promise.catch(() => {});
@@ -246,7 +248,7 @@ class Opening implements FrameHandler {
     }
   }
 
-  #taken(answer: Pick<TakenSession, 'alias' | 'ready'> | undefined): void {
+  #taken(answer: TakeAnswer | undefined): void {
     clearTimeout(this.#silence);
     this.#taking?.resolve(answer);
     this.#taking = undefined;
