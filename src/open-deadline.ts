@@ -9,15 +9,15 @@ export interface OpenDeadline {
 }
 
 /** @param address as messages call the host */
-export function startOpenDeadline(address: string, outer: AbortSignal): OpenDeadline {
+export function startOpenDeadline(address: string, outer: AbortSignal, ms = OPEN_DEADLINE_MS): OpenDeadline {
   const deadline = new AbortController();
   const onOuter = (): void => deadline.abort(outer.reason);
   outer.addEventListener('abort', onOuter, { once: true });
   if (outer.aborted) onOuter();
   const timer = setTimeout(() => {
-    const seconds = OPEN_DEADLINE_MS / 1000;
+    const seconds = ms / 1000;
     deadline.abort(new Failure('connect-timeout', { address, seconds, stage: 'all steps together' }));
-  }, OPEN_DEADLINE_MS);
+  }, ms);
   return {
     signal: deadline.signal,
     end() {

@@ -7,10 +7,11 @@ import { renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { Alias } from '../alias/alias.ts';
 import { forgetFolders } from '../alias/trusted-file.ts';
-import { Failure, toError, toFailure } from '../errors.ts';
+import { toError, toFailure } from '../errors.ts';
 import { GarbageCollector } from '../garbage-collector.ts';
 import { BROKER_LINGER_MS, BROKER_OPEN_MS, BROKER_TICK_MS, DEFAULT_FRESH_MS } from '../limits.ts';
 import { Log } from '../log.ts';
+import { startOpenDeadline } from '../open-deadline.ts';
 import { formatAddress } from '../transport/address.ts';
 import { connect } from '../transport/connect.ts';
 import { discardLater } from '../transport/discard.ts';
@@ -130,13 +131,11 @@ class Broker implements SessionHost, RunningBroker {
       return { stream, greeting: Buffer.alloc(0), route: 'shared', ...servedFacts(connection, started) };
     }
     this.#usedForMail = true;
-    let ready: ReadySession | undefined;
     // An imapd that the caller names himself is never kept ready.
-    if (request.command === undefined) {
-      this.#noteFolder();
-      ready = await this.#takeWarm();
-    }
-    const coming = ready === undefined && request.command === undefined ? this.#warm.claim() : undefined;
+    const keeps = request.command === undefined;
+    if (keeps) this.#noteFolder();
+    const ready = keeps ? await this.#takeWarm() : undefined;
+    const coming = keeps && ready === undefined ? this.#warm.claim() : undefined;
     const session = ready ?? (await coming) ?? (await this.#startImapd('mail', request.command, signal));
     return this.#serve(session, ready === undefined ? 'shared' : 'warm', onStderr, started);
   }
@@ -314,21 +313,9 @@ class Broker implements SessionHost, RunningBroker {
 
   /** Opens something; the signal it gets is aborted with `signal`, or when it took too long. */
   async #inTime<T>(signal: AbortSignal, open: (deadline: AbortSignal) => Promise<T>): Promise<T> {
-    const deadline = new AbortController();
-    const onGone = (): void => deadline.abort(signal.reason);
-    if (signal.aborted) onGone();
-    signal.addEventListener('abort', onGone, { once: true });
-    const timer = setTimeout(() => {
-      const address = formatAddress(this.#alias.hostname, this.#alias.port);
-      const seconds = BROKER_OPEN_MS / 1000;
-      deadline.abort(new Failure('connect-timeout', { address, seconds, stage: 'all steps together' }));
-    }, BROKER_OPEN_MS);
-    try {
-      return await open(deadline.signal);
-    } finally {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', onGone);
-    }
+    const address = formatAddress(this.#alias.hostname, this.#alias.port);
+    const deadline = startOpenDeadline(address, signal, BROKER_OPEN_MS);
+    return await open(deadline.signal).finally(() => deadline.end());
   }
 
   #freshMs(): number {
@@ -366,13 +353,8 @@ class Broker implements SessionHost, RunningBroker {
   /** Nobody finds it any more but who asks for its status, or ends it. */
   #hide(): void {
     const path = join(dirname(this.#socket), retiredFileName(process.pid));
-    try {
-      if (!this.#ownsSocket) throw new Error('the socket is not ours any more');
-      renameSync(this.#socket, path);
-      this.#socket = path;
-    } catch {
-      this.#listener?.server.close();
-    }
+    if (this.#ownsSocket && tryRename(this.#socket, path)) this.#socket = path;
+    else this.#listener?.server.close();
     removeDeadCalls(dirname(path));
   }
 
@@ -394,6 +376,15 @@ class Broker implements SessionHost, RunningBroker {
     if (!this.#ownsSocket) return;
     rmSync(this.#socket, { force: true });
     removeDeadCalls(dirname(this.#socket));
+  }
+}
+
+function tryRename(from: string, to: string): boolean {
+  try {
+    renameSync(from, to);
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -64,7 +64,11 @@ interface Report {
   readonly findings: readonly Finding[];
 }
 
-/** Returns 0 if mail would open on all that were examined, now and later, else 1. @throws {Failure} `alias-missing`: there is none */
+/**
+ * Returns 0 if mail would open on all that were examined, now and later, else 1.
+ *
+ * @throws {Failure} `alias-missing`: there is none
+ */
 export async function runDoctor(settings: Settings, options: DoctorOptions, output: Output): Promise<number> {
   const words = options.words.length > 0 ? options.words : listNames(settings);
   const reports: Report[] = [];

@@ -26,8 +26,9 @@ const bun = (globalThis as { Bun?: BunRuntime }).Bun;
 /** fd 0. Nothing is taken from it before somebody listens. */
 export function openInput(): ByteSource {
   // Nothing can be read from a folder (`</`): for Bun that is an error of its own kind, for us the end of the input.
-  if (statDescriptor(0)?.isDirectory()) return new LightSource(1, (source) => source.finish());
-  return bun === undefined || !isPipe(statDescriptor(0)) ? process.stdin : readInput(bun);
+  const stat = statDescriptor(0);
+  if (stat?.isDirectory()) return new LightSource(1, (source) => source.finish());
+  return bun === undefined || !isPipe(stat) ? process.stdin : readInput(bun);
 }
 
 /** fd 1 or 2. */

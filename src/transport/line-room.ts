@@ -4,7 +4,7 @@ import { LINE_AHEAD } from '../limits.ts';
 
 export class LineRoom {
   readonly #line: Pick<Writable, 'writableLength'>;
-  #waiting: (() => void)[] = [];
+  readonly #waiting: (() => void)[] = [];
 
   constructor(line: Writable) {
     this.#line = line;

@@ -40,7 +40,15 @@ function openWarm(t: TestContext) {
     warm.refill();
     await waitUntil('the sessions', () => warm.count === size);
   };
-  return { warm, state, streams, fill };
+  /** Has whatever starts from now on wait for the function that it gives. */
+  const hold = (): (() => void) => {
+    const waiting: (() => void)[] = [];
+    state.start = () => new Promise((resolve) => waiting.push(resolve));
+    return () => {
+      for (const go of waiting) go();
+    };
+  };
+  return { warm, state, streams, fill, hold };
 }
 
 test('the youngest session of the connection that is asked for is handed out, once', async (t) => {
@@ -118,16 +126,15 @@ test('a server that refuses one is left alone until it is known to have room', a
 });
 
 test('one that is being started goes to whoever waits for it, each to one', async (t) => {
-  const { warm, state, streams } = openWarm(t);
-  const go: (() => void)[] = [];
-  state.start = () => new Promise((resolve) => go.push(resolve));
+  const { warm, state, streams, hold } = openWarm(t);
+  const go = hold();
   assert.equal(warm.claim(), undefined);
   state.size = 2;
   warm.refill();
-  await waitUntil('both starts', () => go.length === 2);
+  await waitUntil('both starts', () => streams.length === 2);
   const [first, second] = [warm.claim(), warm.claim()];
   assert.equal(warm.claim(), undefined);
-  for (const each of go) each();
+  go();
   assert.deepEqual([(await first)?.stream, (await second)?.stream], streams);
   assert.deepEqual([warm.count, ...streams.map(({ killed }) => killed)], [0, false, false]);
 });
@@ -144,9 +151,8 @@ test('who waits for one that does not come up is told so', async (t) => {
 });
 
 test('one that gives way is for nobody', async (t) => {
-  const { warm, state, streams } = openWarm(t);
-  let go: () => void = () => {};
-  state.start = () => new Promise((resolve) => (go = resolve));
+  const { warm, streams, hold } = openWarm(t);
+  const go = hold();
   warm.refill();
   await waitUntil('the start', () => streams.length === 1);
   const claimed = warm.claim();
@@ -173,9 +179,8 @@ test('one that ended is replaced, unless the server ended it soon', async (t) =>
 });
 
 test('one that is only just being started gives way, too', async (t) => {
-  const { warm, state, streams } = openWarm(t);
-  let go: () => void = () => {};
-  state.start = () => new Promise((resolve) => (go = resolve));
+  const { warm, streams, hold } = openWarm(t);
+  const go = hold();
   warm.refill();
   await waitUntil('the start', () => streams.length === 1);
   const left = warm.yield();
@@ -185,9 +190,8 @@ test('one that is only just being started gives way, too', async (t) => {
 });
 
 test('a session that is started when nobody wants one any more is ended', async (t) => {
-  const { warm, state, streams } = openWarm(t);
-  let go: () => void = () => {};
-  state.start = () => new Promise((resolve) => (go = resolve));
+  const { warm, streams, hold } = openWarm(t);
+  const go = hold();
   warm.refill();
   await waitUntil('the start', () => streams.length === 1);
   warm.close();
