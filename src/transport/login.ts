@@ -6,18 +6,15 @@ import ssh2 from 'ssh2';
 import type { Alias } from '../alias/alias.ts';
 import type { Failure } from '../errors.ts';
 import { CLOSE_GRACE_MS, KEXINIT_SNIFF_MAX } from '../limits.ts';
-import type { Log } from '../log.ts';
-import type { Settings } from '../settings.ts';
 import { type Algorithms, chooseAlgorithms } from './algorithms.ts';
 import type { Attempt } from './attempt.ts';
 import { execOnClient, forwardOnClient, type OpenClient } from './exec.ts';
 import { CLOSED, explainAbort, explainSshError } from './explain.ts';
 import { createHostVerifier, type HostVerifier, hostKeyAlgorithms, readKnownHosts } from './host-key.ts';
-import { type Identities, loadIdentities } from './identity.ts';
+import { type Identities, type IdentityContext, loadIdentities } from './identity.ts';
 import { joinWrites } from './joined-writes.ts';
 import { KeyOffer } from './key-offer.ts';
 import { LineRoom } from './line-room.ts';
-import type { Prompt } from './prompt.ts';
 import { PromptedMethods } from './prompted-methods.ts';
 import type { Route } from './route.ts';
 import {
@@ -32,7 +29,7 @@ import type { Connection } from './transport.ts';
 /** A login as far as it can be made without the network: keys, known_hosts files and algorithms. */
 export class LoginPlan {
   readonly #alias: Alias;
-  readonly #context: LoginContext;
+  readonly #context: IdentityContext;
   readonly #identities: Identities;
   readonly #verifier: HostVerifier;
   readonly #algorithms: Algorithms;
@@ -42,7 +39,7 @@ export class LoginPlan {
    *
    * @throws {Failure} of `loadIdentities` and `readKnownHosts`; `algorithms-unknown`
    */
-  constructor(alias: Alias, context: LoginContext) {
+  constructor(alias: Alias, context: IdentityContext) {
     this.#alias = alias;
     this.#context = context;
     this.#identities = loadIdentities(alias, context);
@@ -69,12 +66,6 @@ export class LoginPlan {
   }
 }
 
-interface LoginContext {
-  readonly settings: Settings;
-  readonly log: Log;
-  readonly prompt?: Prompt | undefined;
-}
-
 /** What a login goes over. */
 interface LoginRoute {
   /** As messages call the host. */
@@ -84,7 +75,7 @@ interface LoginRoute {
   readonly onStep: ((step: string, detail?: string) => void) | undefined;
 }
 
-interface LoginOptions extends LoginContext, LoginRoute {
+interface LoginOptions extends IdentityContext, LoginRoute {
   readonly alias: Alias;
   readonly identities: Identities;
   readonly verifier: HostVerifier;
